@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Producer and Consumer: a bounded many-to-many queue of typed objects between processes (shared/spec names it queue).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shmlane/codec.hpp"
+#include "shmlane/error.hpp"
+#include "shmlane/export.hpp"
+#include "shmlane/object.hpp"
+#include "shmlane/wire.hpp"
+
+namespace shmlane {
+
+// How long a call may block; `forever` by default. Zero does not wait.
+using Timeout = std::optional<std::chrono::nanoseconds>;
+inline constexpr std::nullopt_t forever = std::nullopt;
+inline constexpr std::chrono::nanoseconds no_wait{0};
+
+inline constexpr std::uint64_t kDefaultCapacity = std::uint64_t{32} << 20;
+
+// What a producer does when the ring is full.
+enum class Policy : std::uint8_t { kBlock, kDropOldest, kDropNewest };
+// What to do with a segment that no living participant uses: see SPEC section 7.
+enum class Stale : std::uint8_t { kAuto, kKeep, kReplace };
+enum class PushResult : std::uint8_t { kPushed, kFull, kDropped };
+
+// "256MiB", "1 GiB", "64k" or a plain number of bytes. Throws InvalidArgument.
+SHMLANE_EXPORT std::uint64_t parse_size(std::string_view text);
+
+// Called between two slices (at most 100 ms) of every wait of a handle; may throw, which ends the wait.
+using InterruptCheck = void (*)();
+
+struct QueueOptions {
+  std::optional<std::uint64_t> capacity;  // bytes, rounded up to whole pages
+  Stale stale = Stale::kAuto;
+  unsigned mode = 0600;  // permissions of what is created
+  bool unlink = true;    // false: leave the segment behind when the last participant goes
+  InterruptCheck interrupt_check = nullptr;
+};
+
+struct ProducerOptions : QueueOptions {
+  Policy policy = Policy::kBlock;
+  Timeout wait_for_consumer = std::chrono::seconds(60);  // zero: fail at once; forever: let the ring fill instead
+  std::uint64_t max_objects = 0;                         // at most so many objects wait in the ring; 0: no limit
+};
+
+struct ConsumerOptions : QueueOptions {
+  wire::OnDeath on_death = wire::OnDeath::kRedeliver;
+  unsigned max_attempts = 3;  // deliveries of one object in all, 1 to 255
+};
+
+class Attachment;  // one participant in one segment (private)
+class QueueCore;   // ring and waiting of one attachment (private)
+
+// A place in the ring that one producer fills. Must be committed, or is aborted at the end of its life.
+class SHMLANE_EXPORT Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+
+  // Writable memory in the ring, 64-byte aligned, uninitialised. Throws Closed after commit or abort.
+  [[nodiscard]] std::span<std::byte> payload() const;
+  [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
+
+  // Publishes the whole payload with the metadata given to reserve().
+  void commit();
+  // Publishes the first `payload_size` bytes with other metadata. Throws TooLarge if either needs more than reserved.
+  void commit(std::string_view metadata, std::uint64_t payload_size);
+  void abort() noexcept;
+
+ private:
+  friend class Producer;
+  std::shared_ptr<QueueCore> core_;
+  std::byte* frame_ = nullptr;
+  std::uint64_t position_ = 0;
+  std::uint64_t participant_ = 0;
+  FrameExtents extents_{};
+  std::string metadata_;
+};
+
+// A frame held by one consumer and read in place. Released at the end of its life; may outlive its Consumer.
+class SHMLANE_EXPORT Lease : public Received {
+ public:
+  Lease() = default;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  // Gives the frame back; every later use of this lease throws Closed. Any order among leases.
+  void release() noexcept;
+
+ private:
+  friend class Consumer;
+  std::shared_ptr<QueueCore> core_;
+  std::byte* frame_ = nullptr;
+  std::uint64_t participant_ = 0;
+};
+
+// What `stat` shows of a queue, read without locks: each number is right, together they may be of different moments.
+struct QueueStat {
+  std::uint64_t capacity = 0, used = 0, pushed = 0, pushed_bytes = 0, popped = 0, popped_bytes = 0, dropped = 0,
+                redelivered = 0, waits = 0, recovered = 0;
+  unsigned producers = 0, consumers = 0;
+};
+
+// Base of both ends. All methods may be called by several threads at once.
+class SHMLANE_EXPORT QueueHandle {
+ public:
+  [[nodiscard]] const std::string& name() const noexcept;
+  // Bytes of the ring; 0 as long as nobody has named one.
+  [[nodiscard]] std::uint64_t capacity() const;
+  [[nodiscard]] bool closed() const noexcept;
+  [[nodiscard]] QueueStat stat() const;
+  // Objects that wait in the ring; exact when nobody works on it.
+  [[nodiscard]] std::uint64_t size() const;
+  // Ends the handle: idempotent. Wakes whoever waits on it in another thread, who then gets Closed.
+  void close();
+
+ protected:
+  QueueHandle() = default;
+  QueueHandle(QueueHandle&&) noexcept = default;
+  QueueHandle& operator=(QueueHandle&&) noexcept;
+  ~QueueHandle();
+  std::shared_ptr<QueueCore> core_;
+};
+
+class SHMLANE_EXPORT Producer : public QueueHandle {
+ public:
+  // Creates the queue or attaches to it. Throws InvalidName, CapacityMismatch, NoSpace, PermissionDenied, Foreign,
+  // WrongKind, WrongVersion, WrongLayout, TooManyParticipants.
+  explicit Producer(std::string_view name, const ProducerOptions& options = {});
+
+  // Copies `object` into the ring. Throws TooLarge if it can never fit, NoConsumers, UnsupportedType, Closed.
+  template <Encodable T>
+  PushResult push(const T& object, Timeout timeout = forever) {
+    const auto metadata = Codec<T>::metadata(object);
+    const std::uint64_t size = Codec<T>::payload_size(object);
+    return push_frame(metadata, size, timeout, &object, [](const void* source, std::span<std::byte> out) {
+      Codec<T>::write(*static_cast<const T*>(source), out);
+    });
+  }
+  template <Encodable T>
+  PushResult try_push(const T& object) {
+    return push(object, no_wait);
+  }
+
+  // Pushes as many as there is room for, blocking until at least one went; returns how many, in order from the first.
+  template <Encodable T>
+  std::size_t push_many(std::span<const T> objects, Timeout timeout = forever);
+
+  // Reserves room for a frame. Empty result: no room in time (kFull) or dropped by the policy.
+  [[nodiscard]] std::optional<Reservation> reserve(std::string_view metadata, std::uint64_t payload_size,
+                                                   Timeout timeout = forever);
+  // Waits until a push may succeed, without taking anything; false on time-out.
+  bool wait(Timeout timeout = forever);
+
+  using Write = void (*)(const void* source, std::span<std::byte> out);
+  // The untyped push: `write(source, payload)` fills the payload in the ring; if it throws, nothing is published.
+  PushResult push_frame(std::string_view metadata, std::uint64_t payload_size, Timeout timeout, const void* source,
+                        Write write);
+
+  struct Outgoing {  // one frame of a batch
+    std::string_view metadata;
+    std::uint64_t payload_size;
+    const void* source;
+    Write write;
+  };
+  std::size_t push_frames(std::span<const Outgoing> frames, Timeout timeout);
+};
+
+class SHMLANE_EXPORT Consumer : public QueueHandle {
+ public:
+  // As Producer; without a capacity a consumer that comes first waits for the producer to name one.
+  explicit Consumer(std::string_view name, const ConsumerOptions& options = {});
+
+  // One copy of the next object. Throws Corrupt, Closed.
+  [[nodiscard]] Taken<Object> pop(Timeout timeout = forever);
+  [[nodiscard]] Taken<Object> try_pop() { return pop(no_wait); }
+  // Up to `max` objects, as soon as there is one; an empty vector means empty or ended: see ended().
+  [[nodiscard]] std::vector<Object> pop_many(std::size_t max, Timeout timeout = forever);
+
+  [[nodiscard]] Taken<Lease> acquire(Timeout timeout = forever);
+  [[nodiscard]] Taken<Lease> try_acquire() { return acquire(no_wait); }
+  [[nodiscard]] std::vector<Lease> acquire_many(std::size_t max, Timeout timeout = forever);
+
+  // Waits until there may be an object, or the end, without taking anything; false on time-out.
+  bool wait(Timeout timeout = forever);
+  // True when the last call saw the end of stream.
+  [[nodiscard]] bool ended() const noexcept;
+};
+
+template <Encodable T>
+std::size_t Producer::push_many(std::span<const T> objects, Timeout timeout) {
+  using Text = decltype(Codec<T>::metadata(objects[0]));
+  std::vector<Text> metadata;
+  metadata.reserve(objects.size());
+  std::vector<Outgoing> frames;
+  frames.reserve(objects.size());
+  for (const T& object : objects) {
+    metadata.push_back(Codec<T>::metadata(object));
+    frames.push_back({metadata.back(), Codec<T>::payload_size(object), &object,
+                      [](const void* source, std::span<std::byte> out) {
+                        Codec<T>::write(*static_cast<const T*>(source), out);
+                      }});
+  }
+  return push_frames(frames, timeout);
+}
+
+}  // namespace shmlane

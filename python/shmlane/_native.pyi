@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a backend must offer: frames through rings and descriptors. Everything Pythonic stands above, once.
+
+Both backends have exactly these names (see ``_backend.py``).
+Time-outs are seconds; ``None`` waits for ever, ``0`` does not wait.
+Handles may be shared by threads; the GIL is released in every wait and in every copy of more than a few KiB.
+Errors are the classes of ``shmlane.errors``.
+"""
+
+from collections.abc import Buffer, Sequence
+from typing import Any, final
+
+WIRE_VERSION: int
+"""Version of the wire format that this backend speaks."""
+
+@final
+class Reservation:
+    """A place in the ring; supports the writable buffer protocol over its payload (64-byte aligned).
+
+    ``commit`` and ``abort`` raise ``BufferError`` never: views that outlive them see memory that is no longer theirs,
+    so the layer above hands out read-only or detached views only.
+    """
+
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def open(self) -> bool: ...
+    def commit(self, metadata: bytes | None = None, nbytes: int | None = None) -> None:
+        """Publish. With arguments: other metadata and/or only the first ``nbytes``; raises TooLarge if it cannot fit."""
+    def abort(self) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Lease:
+    """A frame held by a consumer; supports the read-only buffer protocol over its payload (64-byte aligned).
+
+    The frame is given back when this object dies; views made from it keep it alive.
+    """
+
+    @property
+    def metadata(self) -> bytes: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class _Handle:
+    @property
+    def name(self) -> str: ...
+    @property
+    def capacity(self) -> int:
+        """Bytes of the ring; 0 as long as nobody has named one."""
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def size(self) -> int:
+        """Objects that wait in the ring."""
+    def stat(self) -> dict[str, int]: ...
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the next operation may succeed (or the end is reached), without taking anything."""
+    def cancel_wait(self) -> None:
+        """Make every present ``wait`` of this handle in another thread return False soon."""
+
+@final
+class Producer(_Handle):
+    def __init__(
+        self,
+        name: str,
+        *,
+        capacity: int | None = None,
+        policy: str = "block",  # "block" | "drop_oldest" | "drop_newest"
+        wait_for_consumer: float | None = 60.0,
+        max_objects: int = 0,
+        stale: str = "auto",  # "auto" | "keep" | "replace"
+        mode: int = 0o600,
+        unlink: bool = True,
+    ) -> None: ...
+    def push_plain(self, obj: Any, timeout: float | None = None) -> bool:
+        """Push exact ``bytes``, ``str`` or plain-dtype ``ndarray`` in one call; False: not such an object, nothing done.
+
+        Raises Full, NoConsumers, TooLarge, Closed.
+        """
+    def push_plain_many(self, objs: Sequence[Any], timeout: float | None = None) -> int:
+        """Push a leading run of plain objects under one lock; returns how many went (0: the first is not plain).
+
+        Raises Full when not even one fits in time.
+        """
+    def push(self, metadata: bytes, parts: Sequence[Buffer], timeout: float | None = None) -> None:
+        """Push one frame whose payload is the concatenation of contiguous ``parts``."""
+    def reserve(self, metadata: bytes, nbytes: int, timeout: float | None = None) -> Reservation | None:
+        """Room for a frame; None if the policy dropped the object. Raises Full in time-out."""
+
+@final
+class Consumer(_Handle):
+    def __init__(
+        self,
+        name: str,
+        *,
+        capacity: int | None = None,
+        on_death: str = "redeliver",  # "redeliver" | "drop"
+        max_attempts: int = 3,
+        stale: str = "auto",
+        mode: int = 0o600,
+        unlink: bool = True,
+    ) -> None: ...
+    def acquire(self, timeout: float | None = None) -> Lease | None:
+        """The next frame in place; None at the end of stream. Raises Empty."""
+    def pop_plain(self, timeout: float | None = None) -> Any:
+        """The next object, copied out, if it is a bytes, text or plain ndarray; else its Lease; None at the end."""
+    def pop_plain_many(self, max: int, timeout: float | None = None) -> list[Any]:
+        """Up to ``max`` of what pop_plain gives, as soon as there is one; [] at the end. Raises Empty."""
+
+@final
+class StdioWriter:
+    def __init__(self, fd: int) -> None: ...
+    def write(self, metadata: bytes, parts: Sequence[Buffer]) -> None: ...
+    def end(self) -> None: ...
+
+@final
+class StdioReader:
+    def __init__(self, fd: int, max_frame: int) -> None: ...
+    def read(self) -> tuple[bytes, Buffer] | None:
+        """Metadata and payload (64-byte aligned, writable, owned) of the next frame; None at the end."""
+    @property
+    def offset(self) -> int: ...
+
+def list_segments() -> list[dict[str, Any]]:
+    """One dict per segment of shmlane in /dev/shm that may be read; see inspect_segment for the keys."""
+
+def inspect_segment(name: str) -> dict[str, Any]:
+    """Facts about one segment, without attaching or locking.
+
+    Keys: name, kind ("queue" ...), version, state ("header" | "ready" | "removed" | "empty"), capacity, used, objects,
+    created (UNIX seconds), mode, size (bytes of the file), participants (list of dict: index, pid, process, roles (list of "producer" /
+    "consumer"), alive, attached (UNIX seconds), holds (list of dict state, position, nbytes)), and the counters pushed, pushed_bytes, popped, popped_bytes,
+    dropped, redelivered, waits, recovered. Raises NotFound, Foreign, WrongVersion, WrongLayout, PermissionDenied.
+    """
+
+def remove_segment(name: str, force: bool = False) -> bool:
+    """Remove a segment and its semaphores; False if somebody lives in it and not ``force``. Raises NotFound."""
+
+def parse_frame(frame: Buffer, segment_id: int, position: int) -> tuple[bytes, bytes]:
+    """Metadata and payload of one ring frame given as bytes, checked as a consumer checks it. Raises Corrupt."""
+
+def make_frame(metadata: bytes, payload: Buffer, segment_id: int, position: int) -> bytes:
+    """The bytes of a READY ring frame, owner 0, as a producer leaves it at ``position``."""
