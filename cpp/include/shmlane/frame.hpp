@@ -37,8 +37,9 @@ SHMLANE_EXPORT void write_frame(std::byte* frame, const FrameExtents& extents, s
 SHMLANE_EXPORT void open_frame(std::byte* frame, std::uint64_t segment_id, std::uint64_t position,
                                std::uint64_t extent) noexcept;
 
-// Checks the frame at `position` that lies in `available` bytes of memory which others may write: each length is read
-// once, compared with the sentinels and the bounds, then used. Throws Corrupt with what is wrong (W-21 to W-25).
+// Checks the frame at `position` that lies in `available` bytes of 64-byte aligned memory which others may write: each
+// length is read once, compared with the sentinels and the bounds, then used. Throws Corrupt that says which rule is
+// broken (W-21 to W-26). The metadata is only seen to begin with '{': parse_metadata() looks at the rest.
 SHMLANE_EXPORT FrameView parse_frame(const std::byte* frame, std::uint64_t available, std::uint64_t segment_id,
                                      std::uint64_t position);
 

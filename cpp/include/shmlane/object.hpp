@@ -19,7 +19,7 @@ class SHMLANE_EXPORT Received {
  public:
   [[nodiscard]] std::string_view type() const { return metadata().type; }
   [[nodiscard]] const Metadata& metadata() const;
-  [[nodiscard]] std::shared_ptr<const Metadata> metadata_ptr() const { return metadata(), metadata_; }
+  [[nodiscard]] std::shared_ptr<const Metadata> metadata_ptr() const { return (void)metadata(), metadata_; }
   [[nodiscard]] std::string_view metadata_text() const { return view().metadata; }
   [[nodiscard]] std::span<const std::byte> payload() const& { return view().payload; }
   std::span<const std::byte> payload() const&& = delete;  // name the Object or Lease first: the view borrows from it
@@ -71,8 +71,9 @@ class SHMLANE_EXPORT Object : public Received {
   Object& operator=(Object&&) noexcept = default;
   ~Object() = default;
 
-  // Uninitialised memory for a frame of these sizes; `fill` it through writable_payload().
-  static Object allocate(std::string_view metadata, std::uint64_t payload_size);
+  // Copies `metadata`; the payload is uninitialised memory, to be filled through writable_payload(). Throws TooLarge or
+  // std::bad_alloc.
+  static Object allocate(std::string_view metadata, std::uint64_t payload_size, unsigned attempt = 0);
   [[nodiscard]] std::span<std::byte> writable_payload() noexcept;
 
  private:
@@ -81,6 +82,8 @@ class SHMLANE_EXPORT Object : public Received {
   };
   explicit Object(std::unique_ptr<std::byte[], Free> memory, FrameView frame, unsigned attempt)
       : Received(frame, attempt), memory_(std::move(memory)) {}
+  friend class StdioConsumer;
+  static Object uninitialised(std::uint64_t metadata_size, std::uint64_t payload_size, unsigned attempt);
 
   std::unique_ptr<std::byte[], Free> memory_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Producer and Consumer: a bounded many-to-many queue of typed objects between processes (shared/spec names it queue).
+// Producer and Consumer: a bounded many-to-many queue of typed objects between the processes of one machine.
 #pragma once
 
 #include <chrono>
@@ -71,6 +71,8 @@ class SHMLANE_EXPORT Reservation {
   // Writable memory in the ring, 64-byte aligned, uninitialised. Throws Closed after commit or abort.
   [[nodiscard]] std::span<std::byte> payload() const;
   [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
+  // Keeps the ring mapped for whoever may still hold pointers into payload() after commit or abort; null then.
+  [[nodiscard]] std::shared_ptr<const void> memory() const noexcept { return core_; }
 
   // Publishes the whole payload with the metadata given to reserve().
   void commit();
@@ -101,6 +103,9 @@ class SHMLANE_EXPORT Lease : public Received {
 
  private:
   friend class Consumer;
+  Lease(FrameView view, unsigned attempt, std::shared_ptr<QueueCore> core, std::byte* frame, std::uint64_t participant)
+      : Received(view, attempt), core_(std::move(core)), frame_(frame), participant_(participant) {}
+
   std::shared_ptr<QueueCore> core_;
   std::byte* frame_ = nullptr;
   std::uint64_t participant_ = 0;
@@ -125,6 +130,8 @@ class SHMLANE_EXPORT QueueHandle {
   [[nodiscard]] std::uint64_t size() const;
   // Ends the handle: idempotent. Wakes whoever waits on it in another thread, who then gets Closed.
   void close();
+  // Makes every wait() that other threads are in at this moment return false.
+  void cancel_wait();
 
  protected:
   QueueHandle() = default;
@@ -161,8 +168,10 @@ class SHMLANE_EXPORT Producer : public QueueHandle {
   // Reserves room for a frame. Empty result: no room in time (kFull) or dropped by the policy.
   [[nodiscard]] std::optional<Reservation> reserve(std::string_view metadata, std::uint64_t payload_size,
                                                    Timeout timeout = forever);
-  // Waits until a push may succeed, without taking anything; false on time-out.
+  // Waits until the push that was kFull last may succeed, without taking room; false on time-out or cancel_wait().
   bool wait(Timeout timeout = forever);
+  // For messages: who or what keeps the ring full.
+  [[nodiscard]] std::string why_full() const;
 
   using Write = void (*)(const void* source, std::span<std::byte> out);
   // The untyped push: `write(source, payload)` fills the payload in the ring; if it throws, nothing is published.
@@ -193,7 +202,7 @@ class SHMLANE_EXPORT Consumer : public QueueHandle {
   [[nodiscard]] Taken<Lease> try_acquire() { return acquire(no_wait); }
   [[nodiscard]] std::vector<Lease> acquire_many(std::size_t max, Timeout timeout = forever);
 
-  // Waits until there may be an object, or the end, without taking anything; false on time-out.
+  // Waits until there is an object, or the end, without taking anything; false on time-out or cancel_wait().
   bool wait(Timeout timeout = forever);
   // True when the last call saw the end of stream.
   [[nodiscard]] bool ended() const noexcept;

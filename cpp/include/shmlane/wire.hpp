@@ -68,9 +68,11 @@ struct ParticipantEntry {  // at kTableOffset + index * sizeof
   std::uint16_t reserved0;
   std::uint64_t attached_ns;  // since the UNIX epoch
   char process_name[24];      // for people only; ends with NUL
-  std::uint64_t reserved1[2];
-  // Counters, written by the entry's owner alone and carried on by the next owner; totals are sums over the table.
-  std::uint64_t pushed;
+  std::uint64_t reserved1;
+  // Counters (atomic), carried on by the entry's next owner: totals are sums over the table. The first two and popped*
+  // are written under the lock of their side by the owner alone.
+  std::uint64_t aborted;  // of `pushed`, reservations that were given back
+  std::uint64_t pushed;   // frames reserved
   std::uint64_t pushed_bytes;
   std::uint64_t popped;
   std::uint64_t popped_bytes;
@@ -163,6 +165,9 @@ constexpr std::uint64_t stdio_sentinel(std::uint32_t kind, std::uint32_t metadat
                                        std::uint64_t payload_size) noexcept {
   return (kStdioMagic ^ payload_size) * kSentinelPrime + ((std::uint64_t{metadata_size} << 32) | kind);
 }
+
+// W-62: follows the payload.
+constexpr std::uint64_t stdio_end_sentinel(std::uint64_t sentinel) noexcept { return ~sentinel; }
 
 constexpr std::uint64_t align_up(std::uint64_t size) noexcept { return (size + kAlignment - 1) & ~(kAlignment - 1); }
 

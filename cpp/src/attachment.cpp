@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attaching, leaving and starting anew; the numbers refer to the steps in attachment.hpp.
+#include "attachment.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "crash_point.hpp"
+#include "creation_lock.hpp"
+#include "os/clock.hpp"
+#include "os/process.hpp"
+#include "shmlane/error.hpp"
+#include "shmlane/log.hpp"
+
+namespace shmlane {
+namespace {
+
+constexpr std::uint64_t kLargestBody = std::uint64_t{1} << 46;
+
+std::uint64_t whole_pages(std::uint64_t size) {
+  if (size == 0 || size > kLargestBody) {
+    throw InvalidArgument("a capacity of " + std::to_string(size) + " bytes is impossible; choose 1 byte to 64 TiB");
+  }
+  return (size + wire::kPageSize - 1) / wire::kPageSize * wire::kPageSize;
+}
+
+bool half_made(const os::ShmFile& file) {
+  if (file.size() == 0) return true;
+  if (file.size() < wire::kBodyOffset) return false;
+  const auto map = file.map(0, sizeof(wire::SegmentHeader));
+  auto& header = *static_cast<wire::SegmentHeader*>(map.get_address());
+  return (header.magic == 0 || header.magic == wire::kMagic) &&
+         atomic(header.state).load(kAcquire) == static_cast<std::uint32_t>(wire::SegmentState::kEmpty);
+}
+
+void set_state(wire::SegmentHeader& header, wire::SegmentState state) noexcept {
+  atomic(header.state).store(static_cast<std::uint32_t>(state), kRelease);
+}
+
+}  // namespace
+
+void retire(Segment& segment) noexcept {
+  SHMLANE_CRASH_POINT("segment.retire.state");
+  set_state(segment.header(), wire::SegmentState::kRemoved);
+  for (const char* which : {"items", "space"}) {
+    SHMLANE_CRASH_POINT("segment.retire.semaphore");
+    os::NamedSemaphore::remove(semaphore_name(segment.name(), segment.header().segment_id, which));
+  }
+  SHMLANE_CRASH_POINT("segment.retire.name");
+  os::ShmFile::remove(segment_file_name(segment.name()));
+}
+
+Attachment::Attachment(std::string_view name, AttachOptions options)
+    : options_(std::move(options)), forks_seen_(os::fork_count()) {
+  const std::string file_name = segment_file_name(name);
+  if (options_.body_size) options_.body_size = whole_pages(*options_.body_size);
+  while (!try_attach(file_name, std::string(name))) {
+  }
+  watch_forks();
+}
+
+Attachment::~Attachment() { ignore_forks(); }
+
+// Steps 1 to 4; false means: start again.
+bool Attachment::try_attach(const std::string& file_name, const std::string& name) {
+  os::ShmFile file = os::ShmFile::open_or_create(file_name, options_.mode);
+  const int fd = file.fd();
+  const CreationLock lock(fd, name);  // ends before `file` and segment_, one of which keeps the descriptor open
+  if (!file.has_name(file_name)) return false;
+  const bool just_made = half_made(file);
+  if (just_made) make(file, name);
+  segment_ = std::make_unique<Segment>(name, std::move(file));
+  segment_->check(options_.kind);
+  participants_ = Participants(segment_->header(), segment_->table(), fd);
+  if (segment_->state() == wire::SegmentState::kRemoved || !worth_keeping(just_made)) {
+    retire(*segment_);
+    return false;
+  }
+  lay_out(just_made);
+  join();
+  return true;
+}
+
+// The state is stored last: until then the file counts as half-made, and who finds it so makes it anew.
+void Attachment::make(os::ShmFile& file, const std::string& name) const {
+  const std::string file_name = segment_file_name(name);
+  try {
+    SHMLANE_CRASH_POINT("segment.make.allocate");
+    file.allocate(wire::kBodyOffset);
+    const auto map = file.map(0, wire::kBodyOffset);
+    SHMLANE_CRASH_POINT("segment.make.clear");
+    std::memset(map.get_address(), 0, wire::kBodyOffset);
+    auto& header = *static_cast<wire::SegmentHeader*>(map.get_address());
+    SHMLANE_CRASH_POINT("segment.make.header");
+    header.magic = wire::kMagic;
+    header.version = wire::kVersion;
+    header.kind = static_cast<std::uint32_t>(options_.kind);
+    header.layout = wire::kLayout;
+    header.segment_id = os::random_u64();
+    header.body_offset = wire::kBodyOffset;
+    header.created_ns = os::unix_time_ns();
+    header.creator_pid = os::process_id();
+    header.mode = options_.mode;
+    for (const char* which : {"items", "space"}) {
+      SHMLANE_CRASH_POINT("segment.make.semaphore");
+      os::NamedSemaphore(semaphore_name(name, header.segment_id, which), options_.mode);
+    }
+    SHMLANE_CRASH_POINT("segment.make.state");
+    set_state(header, wire::SegmentState::kHeader);
+  } catch (...) {
+    os::ShmFile::remove(file_name);
+    throw;
+  }
+}
+
+// Step 2: what to do with a segment in which nobody lives.
+bool Attachment::worth_keeping(bool just_made) {
+  if (just_made || options_.stale == Stale::kKeep || participants_.anyone_alive_but(0)) return true;
+  const bool crashed = participants_.find_dead(0).has_value();
+  if (options_.stale == Stale::kAuto && !crashed) return true;
+  const std::uint64_t objects = segment_->map_body() ? options_.count_objects(*segment_) : 0;
+  if (options_.stale == Stale::kAuto && options_.role == wire::kRoleConsumer && objects != 0) {
+    log(LogLevel::kInfo, "queue '" + name() + "': a crash left " + std::to_string(objects) + " objects; they are read");
+    return true;
+  }
+  log(objects != 0 ? LogLevel::kWarning : LogLevel::kInfo,
+      "queue '" + name() + "': a segment that nobody uses is replaced; " + std::to_string(objects) +
+          " objects in it are discarded");
+  return false;
+}
+
+// Step 3. The state is stored last, so that a death before it leaves a header that anybody can lay out.
+void Attachment::lay_out(bool just_made) {
+  if (segment_->map_body()) {
+    if (options_.body_size && *options_.body_size != segment_->capacity()) {
+      throw CapacityMismatch("'" + name() + "' has a capacity of " + std::to_string(segment_->capacity()) +
+                             " bytes, not " + std::to_string(*options_.body_size) +
+                             "; leave the capacity out to take what is there");
+    }
+    return;
+  }
+  const std::uint64_t size = options_.body_size.value_or(options_.default_body_size);
+  if (size == 0) return;
+  wire::SegmentHeader& header = segment_->header();
+  try {
+    SHMLANE_CRASH_POINT("segment.lay_out.allocate");
+    segment_->file().allocate(wire::kBodyOffset + size);
+  } catch (...) {
+    if (just_made) retire(*segment_);
+    throw;
+  }
+  SHMLANE_CRASH_POINT("segment.lay_out.size");
+  header.body_size = size;
+  SHMLANE_CRASH_POINT("segment.lay_out.state");
+  set_state(header, wire::SegmentState::kReady);
+  segment_->map_body();
+}
+
+// Step 4, and what a participant needs to sleep and be woken.
+void Attachment::join() {
+  wire::SegmentHeader& header = segment_->header();
+  if (!os::register_barrier()) {
+    SHMLANE_CRASH_POINT("segment.join.flags");
+    atomic(header.flags).fetch_or(wire::kFlagFullFence, std::memory_order_acq_rel);
+  }
+  wire::RingControl& control = segment_->control();
+  const auto open = [&](const char* which) {
+    return os::NamedSemaphore(semaphore_name(name(), header.segment_id, which), header.mode);
+  };
+  if (!items_) items_.emplace(control.items_waiters.value, header.flags, open("items"));
+  if (!space_) space_.emplace(control.space_waiters.value, header.flags, open("space"));
+  me_ = participants_.claim(options_.role, options_.policy);
+  wake_everybody();
+}
+
+void Attachment::wake_everybody() noexcept {
+  items_->wake_all();
+  space_->wake_all();
+}
+
+void Attachment::drop_role() noexcept {
+  if (left_ || inherited() || !participants_.owns_entry(me_)) return;
+  participants_.set_role(me_, 0);
+  wake_everybody();
+}
+
+void Attachment::leave(const std::function<bool()>& settle) noexcept {
+  if (left_ || inherited()) return;
+  left_ = true;
+  if (!participants_.owns_entry(me_)) return;  // evicted: by now the entry may be somebody else's
+  try {
+    const CreationLock lock(segment_->file().fd(), name());
+    const bool last = !participants_.anyone_alive_but(me_);
+    const bool served = options_.role == wire::kRoleConsumer || participants_.seen(wire::kRoleConsumer);
+    const bool finished = settle();
+    if (last && served && finished && options_.unlink && segment_->state() != wire::SegmentState::kRemoved) {
+      retire(*segment_);
+    }
+    free_entry();
+  } catch (const std::exception& error) {
+    log(LogLevel::kWarning, "queue '" + name() + "': left without tidying up: " + error.what());
+    free_entry();
+  }
+}
+
+void Attachment::free_entry() noexcept {
+  participants_.free_entry(me_);
+  participants_.unlock_own_byte(me_);
+  wake_everybody();
+}
+
+// The child shares its parent's open file description, and with it the lock that says who is alive: it gets its own.
+void Attachment::in_forked_child() noexcept {
+  if (!left_) static_cast<void>(segment_->file().reopen());
+  new (&renewing_) std::mutex;  // another thread of the parent may have held it
+}
+
+void Attachment::renew() {
+  const std::lock_guard guard(renewing_);
+  if (!inherited()) return;
+  if (left_) throw Closed("'" + name() + "' was closed before the fork; open a new handle");
+  if (segment_->file().size() == 0) {
+    throw Closed("'" + name() + "' cannot be used in this forked child, which has no /proc; open a new handle");
+  }
+  const CreationLock lock(segment_->file().fd(), name());
+  join();
+  forks_seen_.store(os::fork_count(), std::memory_order_release);
+}
+
+}  // namespace shmlane

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// The consuming end: waiting for objects, the end of stream, copies and leases.
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "function_ref.hpp"
+#include "queue_core.hpp"
+#include "shmlane/error.hpp"
+#include "shmlane/log.hpp"
+#include "shmlane/queue.hpp"
+
+namespace shmlane {
+namespace {
+
+constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
+constexpr std::size_t kBatch = 64;  // frames taken under one lock
+
+ParticipantPolicy policy_of(const ConsumerOptions& options) {
+  if (options.max_attempts < 1 || options.max_attempts > 255) {
+    throw InvalidArgument("max_attempts is " + std::to_string(options.max_attempts) + "; choose 1 to 255");
+  }
+  return {options.on_death, static_cast<std::uint8_t>(options.max_attempts)};
+}
+
+struct ConsumerCore final : QueueCore {
+  ConsumerCore(std::string_view name, const ConsumerOptions& options)
+      : QueueCore(name, options, wire::kRoleConsumer, policy_of(options)) {}
+  std::atomic<bool> ended{false};
+};
+
+ConsumerCore& consumer_core(const std::shared_ptr<QueueCore>& core) {
+  if (core == nullptr) throw Closed("this consumer was moved from; use the one it was moved to");
+  return static_cast<ConsumerCore&>(*core);
+}
+
+// A way to look for something, waiting for locks until the deadline: an acquire, or a mere has_ready.
+using Look = FunctionRef<bool(Ring&, const os::Deadline&)>;
+
+enum class Outcome : std::uint8_t { kNothing, kFound, kEnd, kCancelled };
+
+// First see that there is no producer and no dead participant whose leases may come back, then look once more: any other
+// order loses the last frames.
+Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
+  const Participants& table = core.participants();
+  if (!table.seen(wire::kRoleProducer) || table.count(wire::kRoleProducer) != 0) return Outcome::kNothing;
+  if (table.find_dead(me)) {
+    core.reap_all(me);
+    return Outcome::kNothing;
+  }
+  Ring* const ring = core.ring();
+  if (ring != nullptr && look(*ring, os::Deadline(kLockSlice))) return Outcome::kFound;
+  if (ring != nullptr && !ring->nothing_waits()) return Outcome::kNothing;  // a lock was not to be had
+  core.ended.store(true, std::memory_order_relaxed);
+  return Outcome::kEnd;
+}
+
+// The slow way, when the first look found nothing.
+Outcome find(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline, Look look) {
+  Outcome outcome = Outcome::kNothing;
+  const auto attempt = [&] {
+    Ring* const ring = core.ring();
+    const bool found = ring != nullptr && look(*ring, os::Deadline(kLockSlice));
+    outcome = found ? Outcome::kFound : look_for_end(core, me, look);
+    return outcome != Outcome::kNothing;
+  };
+  if (deadline.immediate()) {
+    core.reap_now_and_then(me);
+    outcome = look_for_end(core, me, look);
+    return outcome;
+  }
+  const auto hint = [&] {
+    Ring* const ring = core.ring();
+    return ring != nullptr && ring->maybe_ready();
+  };
+  const QueueCore::Waited waited = core.wait_until(core.attachment().items(), deadline, hint, attempt);
+  return waited == QueueCore::Waited::kCancelled ? Outcome::kCancelled : outcome;
+}
+
+// Takes up to places.size() frames under one lock, waiting for the first.
+std::size_t take(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline, std::span<Place> places) {
+  Ring* const ring = core.ring();
+  std::size_t count = ring != nullptr ? ring->acquire(me, os::Deadline(no_wait), places) : 0;
+  if (count != 0) [[likely]] return count;
+  core.ended.store(false, std::memory_order_relaxed);
+  const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
+    count = found.acquire(me, lock_deadline, places);
+    return count != 0;
+  };
+  while (find(core, me, deadline, look) == Outcome::kCancelled) {
+  }
+  return count;
+}
+
+void give_back(QueueCore& core, ParticipantId me, const Place& place) noexcept {
+  core.ring()->release(me, place);
+  core.attachment().space().wake_one();
+}
+
+// A frame's contents. One that is not sound is given back, counted as dropped, and the error goes on.
+FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place) {
+  try {
+    return core.ring()->view(place);
+  } catch (const Corrupt&) {
+    atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
+    give_back(core, me, place);
+    throw;
+  }
+}
+
+// Calls use(place, view) for up to `max` frames, waiting for the first. A Corrupt frame is thrown if it came alone, and
+// logged otherwise, so that the sound ones beside it are not lost.
+template <class Consume>
+void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout timeout, Consume&& consume) {
+  std::array<Place, kBatch> places;
+  std::size_t taken = 0;
+  for (std::size_t count = 1; taken < max && count != 0; taken += count) {
+    const os::Deadline deadline(taken == 0 ? timeout : Timeout(no_wait));
+    count = take(core, me, deadline, {places.data(), std::min(max - taken, kBatch)});
+    for (std::size_t i = 0; i < count; ++i) {
+      try {
+        consume(places[i], checked_view(core, me, places[i]));
+      } catch (const Corrupt& error) {
+        if (count == 1 && taken == 0) throw;
+        log(LogLevel::kError, error.what());
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Consumer::Consumer(std::string_view name, const ConsumerOptions& options) {
+  core_ = std::make_shared<ConsumerCore>(name, options);
+}
+
+Taken<Object> Consumer::pop(Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  const QueueCore::Use use(core);
+  Place place{};
+  if (take(core, use.me(), os::Deadline(timeout), {&place, 1}) == 0) {
+    return ended() ? Taken<Object>::end() : Taken<Object>::nothing();
+  }
+  Object object(checked_view(core, use.me(), place), Ring::attempt_of(place));
+  give_back(core, use.me(), place);
+  return object;
+}
+
+std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  const QueueCore::Use use(core);
+  std::vector<Object> objects;
+  take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
+    objects.emplace_back(view, Ring::attempt_of(place));
+    give_back(core, use.me(), place);
+  });
+  return objects;
+}
+
+Taken<Lease> Consumer::acquire(Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  QueueCore::Use use(core);
+  Place place{};
+  if (take(core, use.me(), os::Deadline(timeout), {&place, 1}) == 0) {
+    return ended() ? Taken<Lease>::end() : Taken<Lease>::nothing();
+  }
+  Lease lease(checked_view(core, use.me(), place), Ring::attempt_of(place), core_, place.frame, use.me());
+  use.hand_over();
+  return lease;
+}
+
+std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  const QueueCore::Use use(core);
+  std::vector<Lease> leases;
+  take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
+    QueueCore::Use held(core);
+    leases.push_back(Lease(view, Ring::attempt_of(place), core_, place.frame, held.me()));
+    held.hand_over();
+  });
+  return leases;
+}
+
+bool Consumer::wait(Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  const QueueCore::Use use(core);
+  const auto look = [&](Ring& ring, const os::Deadline& deadline) { return ring.has_ready(use.me(), deadline); };
+  const Outcome outcome = find(core, use.me(), os::Deadline(timeout), look);
+  return outcome == Outcome::kFound || outcome == Outcome::kEnd;
+}
+
+bool Consumer::ended() const noexcept {
+  return core_ != nullptr && static_cast<const ConsumerCore&>(*core_).ended.load(std::memory_order_relaxed);
+}
+
+}  // namespace shmlane

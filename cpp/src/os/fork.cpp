@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pthread_atfork registration for all fork-aware objects of the process.
+#include "os/fork.hpp"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <mutex>
+
+namespace shmlane::os {
+namespace {
+
+std::atomic<std::uint32_t> forks{0};
+std::mutex& list_mutex() {
+  static auto* mutex = new std::mutex;  // never destroyed: handles may outlive static destruction
+  return *mutex;
+}
+ForkAware* first = nullptr;  // guarded by list_mutex
+
+}  // namespace
+
+struct ForkHandlers {
+  static void prepare() { list_mutex().lock(); }
+  static void in_parent() { list_mutex().unlock(); }
+  static void in_child() {
+    forks.fetch_add(1, std::memory_order_relaxed);
+    for (ForkAware* object = first; object != nullptr; object = object->next_) object->in_forked_child();
+    list_mutex().unlock();
+  }
+};
+
+std::uint32_t fork_count() noexcept { return forks.load(std::memory_order_relaxed); }
+
+void ForkAware::watch_forks() {
+  static const int registered = ::pthread_atfork(ForkHandlers::prepare, ForkHandlers::in_parent, ForkHandlers::in_child);
+  (void)registered;
+  const std::lock_guard guard(list_mutex());
+  next_ = first;
+  if (first != nullptr) first->previous_ = this;
+  first = this;
+}
+
+void ForkAware::ignore_forks() noexcept {
+  const std::lock_guard guard(list_mutex());
+  if (previous_ != nullptr) previous_->next_ = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  if (first == this) first = next_;
+}
+
+}  // namespace shmlane::os

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts about this process and machine, asked from the kernel.
+#include "os/process.hpp"
+
+#include <sched.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "shmlane/error.hpp"
+
+namespace shmlane::os {
+
+std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
+
+std::string process_name() {
+  std::ifstream file("/proc/self/comm");
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+std::uint64_t random_u64() {
+  std::uint64_t value = 0;
+  if (::getrandom(&value, sizeof value, 0) != sizeof value) throw SystemError("getrandom failed");
+  return value;
+}
+
+unsigned usable_cores() noexcept {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+}  // namespace shmlane::os

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts about this process and machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace shmlane::os {
+
+std::uint32_t process_id() noexcept;
+std::string process_name();
+std::uint64_t random_u64();
+unsigned usable_cores() noexcept;
+
+}  // namespace shmlane::os

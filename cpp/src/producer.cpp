@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// The producing end: waiting for consumers and for room, policies, batches.
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "queue_core.hpp"
+#include "shmlane/error.hpp"
+#include "shmlane/queue.hpp"
+
+namespace shmlane {
+namespace {
+
+constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
+constexpr std::size_t kBatch = 64;  // frames reserved under one lock
+
+std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
+
+struct ProducerCore final : QueueCore {
+  ProducerCore(std::string_view name, const ProducerOptions& options)
+      : QueueCore(name, options, wire::kRoleProducer, {}),
+        policy(options.policy),
+        wait_for_consumer(options.wait_for_consumer),
+        limits{options.max_objects, options.policy == Policy::kDropOldest} {
+    if (ring() == nullptr) throw Corrupt("queue '" + attachment().name() + "' has no ring; remove it with: shmlane rm");
+  }
+
+  Policy policy;
+  Timeout wait_for_consumer;
+  Limits limits;
+  std::atomic<bool> served{false};          // a consumer was there once
+  std::atomic<std::uint64_t> wanted{0};     // bytes that the last push found no room for
+};
+
+ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
+  if (core == nullptr) throw Closed("this producer was moved from; use the one it was moved to");
+  return static_cast<ProducerCore&>(*core);
+}
+
+void wait_for_consumer(ProducerCore& core, Timeout timeout) {
+  if (core.served.load(std::memory_order_relaxed) || !core.wait_for_consumer) return;
+  const auto there = [&] { return core.participants().count(wire::kRoleConsumer) != 0; };
+  const std::chrono::nanoseconds patience = std::min(timeout.value_or(*core.wait_for_consumer), *core.wait_for_consumer);
+  const os::Deadline deadline(patience);
+  while (!there()) {
+    if (core.wait_until(core.attachment().space(), deadline, there, there) != QueueCore::Waited::kTimedOut) continue;
+    throw NoConsumers("queue '" + core.attachment().name() + "': no consumer came within " +
+                      std::to_string(std::chrono::duration<double>(patience).count()) +
+                      " s; start one, or let the ring fill without (wait_for_consumer)");
+  }
+  core.served.store(true, std::memory_order_relaxed);
+}
+
+void check_size(ProducerCore& core, const FrameExtents& extents) {
+  const std::uint64_t capacity = core.ring()->capacity();
+  if (extents.extent <= capacity) return;
+  throw TooLarge("an object of " + text_of(extents.payload_size) + " (" + text_of(extents.extent) +
+                 " as a frame) can never fit into queue '" + core.attachment().name() + "' with a capacity of " +
+                 text_of(capacity) + "; create the queue with a larger capacity");
+}
+
+// Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
+std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents, Timeout timeout,
+                    std::span<Place> out) {
+  wait_for_consumer(core, timeout);
+  Ring& ring = *core.ring();
+  std::size_t done = ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
+  if (done != 0) [[likely]] return done;
+  core.wanted.store(extents[0].extent, std::memory_order_relaxed);
+  if (core.policy != Policy::kBlock) {
+    core.reap_now_and_then(me);
+    done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
+    if (done == 0) atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
+    return done;
+  }
+  if (timeout && timeout->count() <= 0) {
+    core.reap_now_and_then(me);
+    return ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
+  }
+  const auto attempt = [&] {
+    done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
+    return done != 0;
+  };
+  const os::Deadline deadline(timeout);
+  while (core.wait_until(core.attachment().space(), deadline, [&] { return ring.maybe_room(); }, attempt) ==
+         QueueCore::Waited::kCancelled) {
+  }
+  return done;
+}
+
+// Fills a reserved frame and publishes it; a writer that throws leaves nothing behind.
+void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
+          const Producer::Outgoing& frame) {
+  Ring& ring = *core.ring();
+  try {
+    frame.write(frame.source, {place.frame + extents.payload_offset, extents.payload_size});
+  } catch (...) {
+    ring.abort(me, place);
+    core.attachment().space().wake_one();
+    throw;
+  }
+  write_frame(place.frame, extents, frame.metadata);
+  ring.commit(me, place);
+  core.attachment().items().wake_one();
+}
+
+PushResult not_pushed(const ProducerCore& core) noexcept {
+  return core.policy == Policy::kBlock ? PushResult::kFull : PushResult::kDropped;
+}
+
+}  // namespace
+
+Producer::Producer(std::string_view name, const ProducerOptions& options) {
+  core_ = std::make_shared<ProducerCore>(name, options);
+}
+
+PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload_size, Timeout timeout,
+                                const void* source, Write write) {
+  ProducerCore& core = producer_core(core_);
+  const QueueCore::Use use(core);
+  const FrameExtents extents = frame_extents(metadata.size(), payload_size);
+  check_size(core, extents);
+  Place place{};
+  if (reserve_frames(core, use.me(), {&extents, 1}, timeout, {&place, 1}) == 0) return not_pushed(core);
+  fill(core, use.me(), place, extents, {metadata, payload_size, source, write});
+  return PushResult::kPushed;
+}
+
+std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout timeout) {
+  ProducerCore& core = producer_core(core_);
+  const QueueCore::Use use(core);
+  std::size_t pushed = 0;
+  while (pushed < frames.size()) {
+    std::array<FrameExtents, kBatch> extents;
+    std::array<Place, kBatch> places;
+    const std::size_t count = std::min(frames.size() - pushed, kBatch);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Outgoing& frame = frames[pushed + i];
+      extents[i] = frame_extents(frame.metadata.size(), frame.payload_size);
+      check_size(core, extents[i]);
+    }
+    const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
+    const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);
+    if (done == 0) break;
+    for (std::size_t i = 0; i < done; ++i) fill(core, use.me(), places[i], extents[i], frames[pushed + i]);
+    pushed += done;
+  }
+  return pushed;
+}
+
+std::optional<Reservation> Producer::reserve(std::string_view metadata, std::uint64_t payload_size, Timeout timeout) {
+  ProducerCore& core = producer_core(core_);
+  QueueCore::Use use(core);
+  const FrameExtents extents = frame_extents(metadata.size(), payload_size);
+  check_size(core, extents);
+  Place place{};
+  if (reserve_frames(core, use.me(), {&extents, 1}, timeout, {&place, 1}) == 0) return std::nullopt;
+  Reservation reservation;
+  reservation.core_ = core_;
+  reservation.frame_ = place.frame;
+  reservation.position_ = place.position;
+  reservation.participant_ = use.me();
+  reservation.extents_ = extents;
+  use.hand_over();
+  reservation.metadata_ = metadata;
+  return reservation;
+}
+
+bool Producer::wait(Timeout timeout) {
+  ProducerCore& core = producer_core(core_);
+  const QueueCore::Use use(core);
+  Ring& ring = *core.ring();
+  const auto attempt = [&] {
+    if (core.wait_for_consumer && core.participants().count(wire::kRoleConsumer) == 0 && !core.served) return false;
+    return ring.has_room(use.me(), core.wanted.load(std::memory_order_relaxed), core.limits, os::Deadline(kLockSlice));
+  };
+  return core.wait_until(core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
+                         attempt) == QueueCore::Waited::kDone;
+}
+
+std::string Producer::why_full() const {
+  ProducerCore& core = producer_core(core_);
+  const std::string obstacle = core.ring()->obstacle();
+  return "queue '" + core.attachment().name() + "' with a capacity of " + text_of(core.ring()->capacity()) +
+         " is full" + (obstacle.empty() ? "; consumers are slower than producers" : ": " + obstacle);
+}
+
+}  // namespace shmlane

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting, reaping and leaving, the same for both ends of a queue.
+#include "queue_core.hpp"
+
+#include <sched.h>
+
+#include "os/process.hpp"
+#include "shmlane/error.hpp"
+#include "shmlane/log.hpp"
+
+namespace shmlane {
+namespace {
+
+constexpr std::int64_t kSpinNs = 30'000;  // about what it costs to be woken
+constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
+
+std::uint64_t count_objects(Segment& segment) {
+  const Participants none(segment.header(), segment.table(), -1);
+  const Ring ring(segment.header(), segment.control(), segment.body(), segment.capacity(), none, segment.name());
+  std::uint64_t count = 0;
+  ring.walk_all([&](Position, Control control, wire::FrameHeader&) {
+    count += control.state == wire::FrameState::kReady || control.state == wire::FrameState::kLeased;
+    return true;
+  });
+  return count;
+}
+
+AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy) {
+  return {.kind = wire::Kind::kQueue,
+          .role = role,
+          .body_size = options.capacity,
+          .default_body_size = role == wire::kRoleProducer ? kDefaultCapacity : 0,
+          .stale = options.stale,
+          .mode = options.mode,
+          .unlink = options.unlink,
+          .policy = policy,
+          .count_objects = count_objects};
+}
+
+// Adding to a counter that other threads share only if there are other threads.
+std::uint64_t add(std::atomic<std::uint64_t>& counter, std::int64_t amount) noexcept {
+  const auto change = static_cast<std::uint64_t>(amount);
+  if (!__libc_single_threaded) return counter.fetch_add(change, std::memory_order_seq_cst) + change;
+  const std::uint64_t sum = counter.load(std::memory_order_relaxed) + change;
+  counter.store(sum, std::memory_order_relaxed);
+  return sum;
+}
+
+}  // namespace
+
+QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy)
+    : interrupt_check_(options.interrupt_check), attachment_(name, attach_options(options, role, policy)) {
+  const ParticipantId me = attachment_.me();
+  counted_for_.store(me, std::memory_order_relaxed);
+  if (ring() != nullptr) reap_all(me);
+}
+
+QueueCore::~QueueCore() { close(); }
+
+ParticipantId QueueCore::enter() {
+  const ParticipantId me = attachment_.me();
+  if (counted_for_.load(std::memory_order_relaxed) != me) [[unlikely]] {
+    // A forked child: what its parent's threads had under way is not under way here.
+    counted_for_.store(me, std::memory_order_relaxed);
+    uses_.store(1, std::memory_order_relaxed);
+  }
+  add(uses_, 1);
+  // Counted first, looked second: close() does it the other way round, so one of us sees the other.
+  if (closed()) [[unlikely]] {
+    exit(me);
+    throw_closed();
+  }
+  return me;
+}
+
+void QueueCore::exit(ParticipantId me) noexcept {
+  if (!owns(me)) return;
+  if (add(uses_, -1) == 0) [[unlikely]] leave();
+}
+
+void QueueCore::close() noexcept {
+  if (closed_.exchange(true)) return;
+  attachment_.drop_role();
+  cancel_waits();
+  exit(counted_for_.load(std::memory_order_relaxed));
+}
+
+void QueueCore::leave() noexcept {
+  attachment_.leave([this] {
+    if (ring() == nullptr) return true;
+    const ParticipantId me = counted_for_.load(std::memory_order_relaxed);
+    reap_all(me);
+    ring()->give_back_all(me, os::Deadline(kLockPatience));
+    return ring()->empty();
+  });
+}
+
+void QueueCore::cancel_waits() noexcept {
+  cancellations_.fetch_add(1);
+  if (!attachment_.inherited()) attachment_.wake_everybody();
+}
+
+void QueueCore::throw_closed() const {
+  throw Closed("the handle of queue '" + attachment_.name() + "' is closed; open a new Producer or Consumer");
+}
+
+Ring* QueueCore::find_ring() {
+  const std::lock_guard guard(ring_mutex_);
+  if (ring_) return &*ring_;
+  Segment& segment = attachment_.segment();
+  if (!segment.map_body()) return nullptr;
+  ring_.emplace(segment.header(), segment.control(), segment.body(), segment.capacity(), participants(),
+                segment.name());
+  ring_pointer_.store(&*ring_, std::memory_order_release);
+  return &*ring_;
+}
+
+void QueueCore::reap_now_and_then(ParticipantId me) {
+  const std::int64_t now = os::monotonic_ns();
+  if (now - reaped_at_.load(std::memory_order_relaxed) < kSliceNs) return;
+  reap_all(me);
+}
+
+void QueueCore::reap_all(ParticipantId me) {
+  reaped_at_.store(os::monotonic_ns(), std::memory_order_relaxed);
+  Ring* const ring = this->ring();
+  if (ring == nullptr) return;
+  for (unsigned from = 0;;) {
+    const std::optional<ParticipantId> dead = participants().find_dead(me, from);
+    if (!dead) return;
+    const std::string who = participants().describe(*dead);
+    if (ring->reap(me, *dead, os::Deadline(kLockPatience))) {
+      log(LogLevel::kInfo, "queue '" + attachment_.name() + "': " + who + " died; what it held was settled");
+      attachment_.wake_everybody();
+    }
+    from = id_index(*dead) + 1;
+  }
+}
+
+std::int64_t QueueCore::spin_ns() const noexcept {
+  static const unsigned cores = os::usable_cores();
+  // With fewer cores than participants a spinner keeps off the very one it waits for.
+  return cores > 1 && participants().used() <= cores ? kSpinNs : 0;
+}
+
+void QueueCore::check_interrupts() const {
+  if (closed()) throw_closed();
+  if (interrupt_check_ != nullptr) interrupt_check_();
+}
+
+QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
+                                        FunctionRef<bool()> attempt) {
+  const std::uint32_t cancellations = cancellations_.load();
+  const std::int64_t spin_end = os::monotonic_ns() + spin_ns();
+  do {
+    for (int i = 0; i < 100 && !hint(); ++i) cpu_pause();
+    if (hint() && attempt()) return Waited::kDone;
+    if (deadline.passed()) return Waited::kTimedOut;
+  } while (os::monotonic_ns() < spin_end);
+
+  WaitPlace::Sleeper sleeper(place);
+  atomic(participants().entry(id_index(attachment_.me())).waits).fetch_add(1, kRelaxed);
+  for (;;) {
+    sleeper.announce();
+    if (attempt()) return Waited::kDone;
+    if (cancellations_.load() != cancellations && !closed()) return Waited::kCancelled;
+    check_interrupts();
+    if (deadline.passed()) return Waited::kTimedOut;
+    if (sleeper.sleep(deadline.slice_end(kSliceNs)) == os::SemaphoreWait::kTimedOut) {
+      reap_now_and_then(attachment_.me());
+    }
+  }
+}
+
+QueueStat QueueCore::stat() { return queue_stat(participants(), ring()); }
+
+QueueStat queue_stat(const Participants& table, const Ring* ring) {
+  QueueStat stat;
+  for (unsigned index = 0; index < table.used(); ++index) {
+    wire::ParticipantEntry& entry = table.entry(index);
+    const auto read = [](std::uint64_t& counter) { return atomic(counter).load(kRelaxed); };
+    stat.pushed += read(entry.pushed) - read(entry.aborted);
+    stat.pushed_bytes += read(entry.pushed_bytes);
+    stat.popped += read(entry.popped);
+    stat.popped_bytes += read(entry.popped_bytes);
+    stat.dropped += read(entry.dropped);
+    stat.redelivered += read(entry.redelivered);
+    stat.waits += read(entry.waits);
+    stat.recovered += read(entry.recovered);
+  }
+  stat.producers = table.count(wire::kRoleProducer);
+  stat.consumers = table.count(wire::kRoleConsumer);
+  if (ring != nullptr) {
+    stat.capacity = ring->capacity();
+    stat.used = ring->contents().bytes;
+  }
+  return stat;
+}
+
+}  // namespace shmlane

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Producer and Consumer share: an attachment, its ring, waiting, and the count of who still uses them.
+#pragma once
+
+#include <sys/single_threaded.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "attachment.hpp"
+#include "function_ref.hpp"
+#include "os/clock.hpp"
+#include "ring.hpp"
+#include "shmlane/queue.hpp"
+
+namespace shmlane {
+
+// Thread-safe. The participant leaves when the handle is closed and the last operation, lease and reservation is over.
+class QueueCore {
+ public:
+  QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy);
+  ~QueueCore();
+  QueueCore(const QueueCore&) = delete;
+  QueueCore& operator=(const QueueCore&) = delete;
+
+  // Something that keeps the participant attached: an operation under way, a lease, a reservation. Throws Closed.
+  class Use {
+   public:
+    explicit Use(QueueCore& core) : core_(&core), me_(core.enter()) {}
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() {
+      if (core_ != nullptr) core_->exit(me_);
+    }
+    [[nodiscard]] ParticipantId me() const noexcept { return me_; }
+    // From now on somebody else calls exit(me()).
+    void hand_over() noexcept { core_ = nullptr; }
+
+   private:
+    QueueCore* core_;
+    ParticipantId me_;
+  };
+
+  [[nodiscard]] ParticipantId enter();
+  // The end of a use of the participant `me`; nothing if that was an ancestor of this forked process.
+  void exit(ParticipantId me) noexcept;
+
+  // Whether a hold of the participant `me` is this process's to end; after a fork it is the parent's.
+  [[nodiscard]] bool owns(ParticipantId me) const noexcept {
+    return !attachment_.inherited() && me == counted_for_.load(std::memory_order_relaxed);
+  }
+
+  void close() noexcept;
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+  void cancel_waits() noexcept;
+
+  // The ring, once somebody has laid it out; else null.
+  [[nodiscard]] Ring* ring() noexcept {
+    Ring* ring = ring_pointer_.load(std::memory_order_acquire);
+    return ring != nullptr ? ring : find_ring();
+  }
+  [[nodiscard]] Attachment& attachment() noexcept { return attachment_; }
+  [[nodiscard]] const Participants& participants() const noexcept { return attachment_.participants(); }
+
+  enum class Waited : std::uint8_t { kDone, kTimedOut, kCancelled };
+  // Calls `attempt` until it is true: at once, while spinning whenever `hint` is true, then after each time it was
+  // woken at `place`, or a slice was over. Reaps the dead on the way. Throws Closed, or what they throw.
+  Waited wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
+                    FunctionRef<bool()> attempt);
+  // Reaps whoever died, if the last look is more than a slice ago.
+  void reap_now_and_then(ParticipantId me);
+  void reap_all(ParticipantId me);
+
+  [[nodiscard]] QueueStat stat();
+  [[noreturn]] void throw_closed() const;
+
+ private:
+  Ring* find_ring();
+  void check_interrupts() const;
+  void leave() noexcept;
+  [[nodiscard]] std::int64_t spin_ns() const noexcept;
+
+  InterruptCheck interrupt_check_;
+  Attachment attachment_;
+  std::optional<Ring> ring_;  // made once, under ring_mutex_
+  std::atomic<Ring*> ring_pointer_{nullptr};
+  std::mutex ring_mutex_;
+  std::atomic<std::uint64_t> uses_{1};  // the open handle is one
+  std::atomic<ParticipantId> counted_for_{0};
+  std::atomic<bool> closed_{false};
+  std::atomic<std::uint32_t> cancellations_{0};
+  std::atomic<std::int64_t> reaped_at_{0};
+};
+
+// Counters of the table and fill of the ring (null: not laid out yet), without a lock.
+QueueStat queue_stat(const Participants& table, const Ring* ring);
+
+}  // namespace shmlane
