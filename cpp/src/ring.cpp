@@ -32,7 +32,7 @@ void add(std::uint64_t& counter, std::uint64_t amount) noexcept {
 struct Ring::Cursor {
   Position scan = 0;
   std::size_t count = 0;
-  std::array<Position, wire::kMaxSkipped> skipped{};
+  std::array<Position, wire::kMaxSkipped> skipped;  // the first `count` of them
 
   [[nodiscard]] Position read() const noexcept { return count != 0 ? skipped[0] : scan; }
   void forget(std::size_t index) noexcept {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looking at segments from outside, as dicts.
+#include "shmlane/inspect.hpp"
+
+#include "bind.hpp"
+
+namespace shmlane::bindings {
+namespace {
+
+constexpr double kNanosecondsPerSecond = 1e9;
+
+const char* kind_name(wire::Kind kind) {
+  switch (kind) {
+    case wire::Kind::kQueue: return "queue";
+    case wire::Kind::kStream: return "stream";
+    case wire::Kind::kTensor: return "tensor";
+  }
+  return "unknown";
+}
+
+const char* state_name(wire::SegmentState state) {
+  switch (state) {
+    case wire::SegmentState::kEmpty: return "empty";
+    case wire::SegmentState::kHeader: return "header";
+    case wire::SegmentState::kReady: return "ready";
+    case wire::SegmentState::kRemoved: return "removed";
+  }
+  return "unknown";
+}
+
+// A name that another process wrote, which need not be UTF-8.
+py::object printable(const std::string& text) {
+  auto result = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
+  if (!result) throw py::error_already_set();
+  return result;
+}
+
+py::dict to_dict(const HeldFrame& hold) {
+  py::dict dict;
+  dict["state"] = hold.state == wire::FrameState::kLeased ? "leased" : "reserved";
+  dict["position"] = hold.position;
+  dict["nbytes"] = hold.payload_size;
+  return dict;
+}
+
+py::dict to_dict(const ParticipantInfo& participant) {
+  py::dict dict;
+  dict["index"] = participant.index;
+  dict["pid"] = participant.pid;
+  dict["process"] = printable(participant.process_name);
+  py::list roles;
+  if (participant.producer) roles.append("producer");
+  if (participant.consumer) roles.append("consumer");
+  dict["roles"] = roles;
+  dict["alive"] = participant.alive;
+  dict["attached"] = static_cast<double>(participant.attached_ns) / kNanosecondsPerSecond;
+  py::list holds;
+  for (const HeldFrame& hold : participant.holds) holds.append(to_dict(hold));
+  dict["holds"] = holds;
+  return dict;
+}
+
+py::dict to_dict(const SegmentInfo& segment) {
+  py::dict dict = bindings::to_dict(segment.stat);
+  dict["name"] = printable(segment.name);
+  dict["kind"] = kind_name(segment.kind);
+  dict["version"] = segment.version;
+  dict["state"] = state_name(segment.state);
+  dict["objects"] = segment.objects;
+  dict["created"] = static_cast<double>(segment.created_ns) / kNanosecondsPerSecond;
+  dict["mode"] = segment.mode;
+  dict["size"] = segment.file_size;
+  py::list participants;
+  for (const ParticipantInfo& participant : segment.participants) participants.append(to_dict(participant));
+  dict["participants"] = participants;
+  return dict;
+}
+
+SegmentInfo inspect(const std::string& name) {
+  const GilReleased released;
+  return inspect_segment(name);
+}
+
+// What may not be read, went away meanwhile or is of others is not listed.
+py::list list_all() {
+  py::list segments;
+  for (const std::string& name : list_segments()) {
+    try {
+      segments.append(to_dict(inspect(name)));
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return segments;
+}
+
+}  // namespace
+
+void bind_inspect(py::module_& module) {
+  module.def("list_segments", &list_all, "One dict per segment in /dev/shm that may be read.");
+  module.def(
+      "inspect_segment", [](const py::str& name) { return to_dict(inspect(to_name(name))); }, py::arg("name"),
+      "Facts about one segment, without attaching or locking.");
+  module.def(
+      "remove_segment",
+      [](const py::str& name, bool force) {
+        const std::string text = to_name(name);
+        const GilReleased released;
+        return remove_segment(text, force);
+      },
+      py::arg("name"), py::arg("force") = false,
+      "Remove a segment and its semaphores; False if somebody lives in it and not force.");
+}
+
+}  // namespace shmlane::bindings

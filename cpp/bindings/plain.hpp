@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The short way for exact bytes, str and plain ndarray: no codec, no JSON, one copy (SPEC section 5).
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "shmlane/frame.hpp"
+
+namespace shmlane::bindings {
+
+// A plain object as a frame to be. Borrows the object's memory: the caller keeps the object until the push is over.
+class PlainFrame {
+ public:
+  PlainFrame() = default;
+  PlainFrame(const PlainFrame&) = delete;
+  PlainFrame& operator=(const PlainFrame&) = delete;
+
+  // False, and no error, if `object` is not plain. Throws InvalidArgument for a str with lone surrogates.
+  bool describe(PyObject* object);
+
+  [[nodiscard]] std::string_view metadata() const noexcept { return metadata_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }  // bytes of payload
+  // A Producer::Write over a PlainFrame; needs no lock of the interpreter.
+  static void write(const void* frame, std::span<std::byte> out) noexcept;
+
+ private:
+  bool describe_array(PyObject* array);
+
+  std::string_view metadata_;
+  const void* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::array<char, 256> text_;  // an array's metadata; what needs more goes the long way
+};
+
+// The object in a frame with canonical metadata of a plain type, as a new reference; nullptr, and no error, for any
+// other. Reads the frame's memory once, since others may write it. Throws Corrupt.
+PyObject* decode_plain(const FrameView& frame);
+
+}  // namespace shmlane::bindings

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain arrays: their canonical metadata, written and read without a JSON parser (SPEC section 5).
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <span>
+#include <string_view>
+
+#include "shmlane/frame.hpp"
+
+namespace shmlane::bindings {
+
+// Whether `object` is a numpy.ndarray and of no subclass.
+bool is_exact_array(PyObject* object);
+
+// The metadata of a C-contiguous array of a built-in dtype that is plain data, written into `out`; empty for any other
+// array, and where `out` is too small.
+std::string_view array_metadata(const pybind11::array& array, std::span<char> out);
+
+// A new array with the frame's contents; nullptr, and no error, if its metadata is not what array_metadata() writes.
+// Throws Corrupt if the payload is not as long as dtype and shape say.
+PyObject* decode_array(const FrameView& frame);
+
+}  // namespace shmlane::bindings
