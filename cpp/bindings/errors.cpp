@@ -11,9 +11,8 @@ void set_python_error(const Error& error) {
     const py::object by_name = py::module_::import("shmlane.errors").attr("by_name");
     const py::object type = by_name[error_name(error.code())];
     // A message may quote bytes that another process wrote, so it need not be UTF-8.
-    const auto text = py::reinterpret_steal<py::object>(
-        PyUnicode_DecodeUTF8(error.what(), static_cast<Py_ssize_t>(std::char_traits<char>::length(error.what())),
-                             "backslashreplace"));
+    const auto text = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+        error.what(), static_cast<Py_ssize_t>(std::char_traits<char>::length(error.what())), "backslashreplace"));
     if (!text) throw py::error_already_set();
     PyErr_SetObject(type.ptr(), text.ptr());
   } catch (py::error_already_set& failure) {

@@ -16,13 +16,13 @@ namespace {
 class AlignedBytes {
  public:
   explicit AlignedBytes(std::size_t size)
-      : memory_(static_cast<std::byte*>(::operator new(size + 1, std::align_val_t{wire::kAlignment}))) {}
+      : memory_(static_cast<std::byte*>(::operator new (size + 1, std::align_val_t{wire::kAlignment}))) {}
   [[nodiscard]] std::byte* data() const noexcept { return memory_.get(); }
 
  private:
   struct Free {
     void operator()(std::byte* memory) const noexcept {
-      ::operator delete(memory, std::align_val_t{wire::kAlignment});
+      ::operator delete (memory, std::align_val_t{wire::kAlignment});
     }
   };
   std::unique_ptr<std::byte, Free> memory_;
@@ -41,8 +41,7 @@ py::tuple parse(const py::object& frame, std::uint64_t segment_id, std::uint64_t
   return py::make_tuple(py::bytes(view.metadata), to_bytes(view.payload));
 }
 
-py::bytes make(const py::bytes& metadata, const py::object& payload, std::uint64_t segment_id,
-               std::uint64_t position) {
+py::bytes make(const py::bytes& metadata, const py::object& payload, std::uint64_t segment_id, std::uint64_t position) {
   const Part part(payload);
   const auto bytes = part.bytes();
   const FrameExtents extents = frame_extents(view_of(metadata).size(), bytes.size());

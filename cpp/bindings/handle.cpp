@@ -27,8 +27,8 @@ py::dict to_dict(const QueueStat& stat) {
 void set_queue_options(QueueOptions& options, const py::object& capacity, const std::string& stale,
                        const py::object& mode, bool unlink) {
   if (!capacity.is_none()) options.capacity = to_unsigned(capacity, "capacity");
-  options.stale = to_choice<Stale>(stale, "stale",
-                                   {{"auto", Stale::kAuto}, {"keep", Stale::kKeep}, {"replace", Stale::kReplace}});
+  options.stale =
+      to_choice<Stale>(stale, "stale", {{"auto", Stale::kAuto}, {"keep", Stale::kKeep}, {"replace", Stale::kReplace}});
   constexpr std::uint64_t kPermissions = 0777;
   const std::uint64_t permissions = to_unsigned(mode, "mode");
   if (permissions > kPermissions) throw InvalidArgument("mode has more than permissions; give 0o600 to 0o777");

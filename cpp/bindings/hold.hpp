@@ -17,7 +17,9 @@ namespace shmlane::bindings {
 class HeldReservation {
  public:
   HeldReservation(Reservation reservation, std::string metadata)
-      : reservation_(std::move(reservation)), memory_(reservation_.memory()), metadata_(std::move(metadata)),
+      : reservation_(std::move(reservation)),
+        memory_(reservation_.memory()),
+        metadata_(std::move(metadata)),
         size_(reservation_.payload().size()) {}
 
   [[nodiscard]] std::uint64_t nbytes() const noexcept { return size_; }

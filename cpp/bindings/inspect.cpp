@@ -11,19 +11,26 @@ constexpr double kNanosecondsPerSecond = 1e9;
 
 const char* kind_name(wire::Kind kind) {
   switch (kind) {
-    case wire::Kind::kQueue: return "queue";
-    case wire::Kind::kStream: return "stream";
-    case wire::Kind::kTensor: return "tensor";
+    case wire::Kind::kQueue:
+      return "queue";
+    case wire::Kind::kStream:
+      return "stream";
+    case wire::Kind::kTensor:
+      return "tensor";
   }
   return "unknown";
 }
 
 const char* state_name(wire::SegmentState state) {
   switch (state) {
-    case wire::SegmentState::kEmpty: return "empty";
-    case wire::SegmentState::kHeader: return "header";
-    case wire::SegmentState::kReady: return "ready";
-    case wire::SegmentState::kRemoved: return "removed";
+    case wire::SegmentState::kEmpty:
+      return "empty";
+    case wire::SegmentState::kHeader:
+      return "header";
+    case wire::SegmentState::kReady:
+      return "ready";
+    case wire::SegmentState::kRemoved:
+      return "removed";
   }
   return "unknown";
 }

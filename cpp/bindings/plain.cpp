@@ -19,8 +19,8 @@ constexpr std::string_view kBytes = R"({"type":"bytes"})";
 constexpr std::string_view kText = R"({"type":"text"})";
 
 PyObject* decode_bytes(std::span<const std::byte> payload) {
-  auto bytes = py::reinterpret_steal<py::object>(
-      PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(payload.size())));
+  auto bytes =
+      py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(payload.size())));
   if (!bytes) throw py::error_already_set();
   copy_bytes(PyBytes_AS_STRING(bytes.ptr()), payload.data(), payload.size());
   return bytes.release().ptr();

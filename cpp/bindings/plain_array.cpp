@@ -112,9 +112,8 @@ bool parse_array_metadata(std::string_view text, ArrayMetadata& out) {
 class CommonDtypes {
  public:
   CommonDtypes() {
-    std::ranges::transform(kNames, dtypes_.begin(), [](std::string_view name) {
-      return py::dtype(std::string(name)).release().ptr();
-    });
+    std::ranges::transform(kNames, dtypes_.begin(),
+                           [](std::string_view name) { return py::dtype(std::string(name)).release().ptr(); });
   }
   [[nodiscard]] PyObject* find(std::string_view name) const noexcept {
     const auto found = std::ranges::find(kNames, name);

@@ -125,14 +125,13 @@ std::unique_ptr<HeldReservation> reserve(BoundProducer& producer, const py::byte
 }
 
 std::unique_ptr<BoundProducer> make_producer(const py::str& name, const py::object& capacity, const std::string& policy,
-                                        const py::object& wait_for_consumer, const py::object& max_objects,
-                                        const std::string& stale, const py::object& mode, bool unlink) {
+                                             const py::object& wait_for_consumer, const py::object& max_objects,
+                                             const std::string& stale, const py::object& mode, bool unlink) {
   ProducerOptions options;
   set_queue_options(options, capacity, stale, mode, unlink);
-  options.policy = to_choice<Policy>(policy, "policy",
-                                     {{"block", Policy::kBlock},
-                                      {"drop_oldest", Policy::kDropOldest},
-                                      {"drop_newest", Policy::kDropNewest}});
+  options.policy = to_choice<Policy>(
+      policy, "policy",
+      {{"block", Policy::kBlock}, {"drop_oldest", Policy::kDropOldest}, {"drop_newest", Policy::kDropNewest}});
   options.wait_for_consumer = to_timeout(wait_for_consumer);
   options.max_objects = to_unsigned(max_objects, "max_objects");
   const std::string text = to_name(name);

@@ -86,9 +86,9 @@ void bind_reader(py::module_& module) {
            }),
            py::arg("fd"), py::arg("max_frame"));
   type.def("read", &read, "Metadata and payload of the next frame; None at the end.");
-  type.def_property_readonly("offset", [](const Reader& reader) { return reader.end.offset(); }, "Bytes read so far.");
-  py::class_<Object>(type, "Payload", py::is_final(),
-                     py::custom_type_setup([](PyHeapTypeObject* heap_type) {
+  type.def_property_readonly(
+      "offset", [](const Reader& reader) { return reader.end.offset(); }, "Bytes read so far.");
+  py::class_<Object>(type, "Payload", py::is_final(), py::custom_type_setup([](PyHeapTypeObject* heap_type) {
                        heap_type->as_buffer.bf_getbuffer = payload_buffer;
                        heap_type->ht_type.tp_as_buffer = &heap_type->as_buffer;
                      }),

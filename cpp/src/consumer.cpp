@@ -78,11 +78,12 @@ Outcome find(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline,
 }
 
 // Takes up to places.size() frames under one lock, waiting for the first.
-std::size_t take(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline, std::span<Place> places) {
+std::size_t take(ConsumerCore& core, ParticipantId me, Timeout timeout, std::span<Place> places) {
   Ring* const ring = core.ring();
   std::size_t count = ring != nullptr ? ring->acquire(me, os::Deadline(no_wait), places) : 0;
   if (count != 0) [[likely]] return count;
   core.ended.store(false, std::memory_order_relaxed);
+  const os::Deadline deadline(timeout);
   const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
     count = found.acquire(me, lock_deadline, places);
     return count != 0;
@@ -115,8 +116,7 @@ void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout ti
   std::array<Place, kBatch> places;
   std::size_t taken = 0;
   for (std::size_t count = 1; taken < max && count != 0; taken += count) {
-    const os::Deadline deadline(taken == 0 ? timeout : Timeout(no_wait));
-    count = take(core, me, deadline, {places.data(), std::min(max - taken, kBatch)});
+    count = take(core, me, taken == 0 ? timeout : Timeout(no_wait), {places.data(), std::min(max - taken, kBatch)});
     for (std::size_t i = 0; i < count; ++i) {
       try {
         consume(places[i], checked_view(core, me, places[i]));
@@ -138,7 +138,7 @@ Taken<Object> Consumer::pop(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
   Place place{};
-  if (take(core, use.me(), os::Deadline(timeout), {&place, 1}) == 0) {
+  if (take(core, use.me(), timeout, {&place, 1}) == 0) {
     return ended() ? Taken<Object>::end() : Taken<Object>::nothing();
   }
   Object object(checked_view(core, use.me(), place), Ring::attempt_of(place));
@@ -161,7 +161,7 @@ Taken<Lease> Consumer::acquire(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   QueueCore::Use use(core);
   Place place{};
-  if (take(core, use.me(), os::Deadline(timeout), {&place, 1}) == 0) {
+  if (take(core, use.me(), timeout, {&place, 1}) == 0) {
     return ended() ? Taken<Lease>::end() : Taken<Lease>::nothing();
   }
   Lease lease(checked_view(core, use.me(), place), Ring::attempt_of(place), core_, place.frame, use.me());

@@ -4,13 +4,11 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <mutex>
 
 namespace shmlane::os {
 namespace {
 
-std::atomic<std::uint32_t> forks{0};
 std::mutex& list_mutex() {
   static auto* mutex = new std::mutex;  // never destroyed: handles may outlive static destruction
   return *mutex;
@@ -28,8 +26,6 @@ struct ForkHandlers {
     list_mutex().unlock();
   }
 };
-
-std::uint32_t fork_count() noexcept { return forks.load(std::memory_order_relaxed); }
 
 void ForkAware::watch_forks() {
   static const int registered = ::pthread_atfork(ForkHandlers::prepare, ForkHandlers::in_parent, ForkHandlers::in_child);

@@ -2,12 +2,14 @@
 // Tells objects that hold kernel state of their own that they now live in a forked child.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace shmlane::os {
 
 // Grows in the child of every fork; an object that remembers another value belongs to an ancestor.
-std::uint32_t fork_count() noexcept;
+inline std::atomic<std::uint32_t> forks{0};
+inline std::uint32_t fork_count() noexcept { return forks.load(std::memory_order_relaxed); }
 
 // Base of objects that must act in the child before anything else runs there.
 class ForkAware {
