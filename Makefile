@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# One door to everything: each target does the set-up it needs, from a fresh clone on, and little when nothing changed.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := bash
+
+JOBS ?= $(shell nproc)
+PYTHON ?= python3
+export PYTHON
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+export CTEST_PARALLEL_LEVEL ?= 1
+# Expanded when a recipe runs: ccache may have been installed by then.
+export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
+# The compiler's output does not depend on the folder it runs in, so neither need the cache.
+export CCACHE_NOHASHDIR = 1
+export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
+
+STAMPS := build/stamps
+VENV := .venv/bin
+CPP_FILES = $(shell find cpp tests/cpp -name '*.[ch]pp')
+# What the extension is made of. Python sources are used in place; only a new or a lost one asks for a new install.
+EXTENSION_FILES := CMakeLists.txt pyproject.toml $(wildcard cmake/*) $(shell find cpp/src cpp/include cpp/bindings -type f)
+PYTHON_NAMES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed | sort)
+
+.PHONY: help
+help: ## Show this list
+	@echo "shmlane: make TARGET"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+.PHONY: setup
+setup: $(STAMPS)/apt $(STAMPS)/venv ## Install Debian packages (as root or by sudo) and make .venv
+
+$(STAMPS)/apt: tools/setup.sh
+	@mkdir -p $(STAMPS)
+	tools/setup.sh apt
+	@touch $@
+
+$(STAMPS)/venv: pyproject.toml tools/setup.sh tools/requirements.py $(STAMPS)/apt
+	tools/setup.sh venv
+	@touch $@
+
+.PHONY: build build-cpp build-py
+build: build-cpp build-py ## Build the C++ library, tests and examples, and the Python package into .venv
+
+build-cpp: $(STAMPS)/apt
+	cmake --preset release -DSHMLANE_OPENCV=ON >build/configure.log || { cat build/configure.log; exit 1; }
+	cmake --build --preset release
+
+build-py: $(STAMPS)/python
+
+# Rewritten only when the list of Python files changes.
+$(STAMPS)/python-names: FORCE
+	@mkdir -p $(STAMPS)
+	@echo "$(PYTHON_NAMES)" | cmp -s - $@ || echo "$(PYTHON_NAMES)" >$@
+
+$(STAMPS)/python: $(STAMPS)/venv $(STAMPS)/python-names $(EXTENSION_FILES)
+	SHMLANE_BUILD=native $(VENV)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	  --config-settings=cmake.define.SHMLANE_WERROR=ON --editable .
+	@touch $@
+
+.PHONY: test test-cpp test-py test-packaging
+test: test-cpp test-py test-packaging ## Run every test
+
+test-cpp: build-cpp ## Run the C++ tests
+	ctest --preset release
+
+test-py: build ## Run the Python tests and those across languages
+	$(VENV)/python -m pytest -q --ignore=tests/packaging
+
+test-packaging: build ## Install in every way that users may, and use the result
+	$(VENV)/python -m pytest -q tests/packaging
+
+.PHONY: demo
+demo: build ## Send photographs from Python through C++ and OpenCV and back
+	$(VENV)/python demo/run.py
+
+.PHONY: lint lint-cpp lint-py
+lint: lint-cpp lint-py ## Check layout, names, common faults and types
+
+lint-cpp: build-cpp
+	clang-format --dry-run --Werror $(CPP_FILES)
+	tools/tidy.sh build/release
+
+lint-py: $(STAMPS)/venv
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+.PHONY: format
+format: setup ## Lay out all sources as lint wants them
+	clang-format -i $(CPP_FILES)
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+.PHONY: sanitize asan tsan
+sanitize: asan tsan ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
+
+asan tsan: $(STAMPS)/apt
+	cmake --preset $@ -DSHMLANE_BUILD_EXAMPLES=OFF >build/configure-$@.log || { cat build/configure-$@.log; exit 1; }
+	cmake --build --preset $@
+	ctest --preset $@
+
+.PHONY: clean
+clean: ## Remove what was built; .venv stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queues of typed objects between the processes of one machine, through shared memory.
+
+    with Producer("frames") as tx:  # one process
+        tx.push(array)
+    for obj in Consumer("frames"):  # another one
+        ...
+"""
+
+from importlib import metadata as _metadata
+
+from . import errors, registry
+from ._log import enable_logging, set_log_level
+from .aio import AsyncConsumer, AsyncProducer
+from .codecs import AsImage
+from .dropin import Queue
+from .errors import Closed, Corrupt, Empty, Error, Full, NoConsumers
+from .lease import Lease
+from .queue import Consumer, Producer
+from .registry import RawObject, Registry
+from .reservation import Reservation
+from .stdio import StdioConsumer, StdioProducer
+
+__all__ = [
+    "AsImage",
+    "AsyncConsumer",
+    "AsyncProducer",
+    "Closed",
+    "Consumer",
+    "Corrupt",
+    "Empty",
+    "Error",
+    "Full",
+    "Lease",
+    "NoConsumers",
+    "Producer",
+    "Queue",
+    "RawObject",
+    "Registry",
+    "Reservation",
+    "StdioConsumer",
+    "StdioProducer",
+    "enable_logging",
+    "errors",
+    "registry",
+    "set_log_level",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return _metadata.version("shmlane")
+    raise AttributeError(f"module 'shmlane' has no attribute {name!r}")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which backend carries the frames: ``SHMLANE_BACKEND=native`` (the C++ extension, the default) or ``pure``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+NAMES: Final = {
+    "WIRE_VERSION": (),
+    "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
+    "Consumer": ("acquire", "pop_plain", "pop_plain_many"),
+    "Reservation": ("nbytes", "open", "commit", "abort"),
+    "Lease": ("metadata", "attempt", "nbytes"),
+    "StdioWriter": ("write", "end"),
+    "StdioReader": ("read", "offset"),
+    "list_segments": (),
+    "inspect_segment": (),
+    "remove_segment": (),
+    "parse_frame": (),
+    "make_frame": (),
+}
+"""What every backend must have, and of its classes the methods; ``_native.pyi`` says what each does."""
+
+_HANDLE = ("name", "capacity", "closed", "close", "size", "stat", "wait", "cancel_wait")
+_MODULES = {"native": "shmlane._native", "pure": "shmlane._pure"}
+
+
+def load(choice: str) -> Any:
+    """The backend of that name, checked. Raises ImportError that says what to do."""
+    if not sys.platform.startswith("linux"):
+        raise ImportError(f"shmlane needs Linux (open file description locks, glibc); this is {sys.platform}")
+    if choice not in _MODULES:
+        raise ImportError(f"SHMLANE_BACKEND is {choice!r}; it must be one of {', '.join(_MODULES)}")
+    try:
+        backend = importlib.import_module(_MODULES[choice])
+    except ModuleNotFoundError as error:
+        if error.name != _MODULES[choice]:
+            raise
+        raise ImportError(_why_missing(choice)) from None
+    check(backend)
+    return backend
+
+
+def _why_missing(choice: str) -> str:
+    if choice == "pure":
+        return "the pure backend is not part of this version of shmlane; leave SHMLANE_BACKEND unset or say native"
+    try:
+        build = importlib.import_module("shmlane._build")
+    except ModuleNotFoundError:
+        reason = "it was not built"
+    else:
+        reason = build.REASON or "its file is gone"
+    return f"shmlane's extension _native is missing: {reason}; install again with SHMLANE_BUILD=native to see why"
+
+
+def check(backend: ModuleType) -> None:
+    """Raises ImportError if a backend lacks a name."""
+    missing = [name for name in NAMES if not hasattr(backend, name)]
+    for name in NAMES.keys() - missing:
+        methods = NAMES[name] + (_HANDLE if name in ("Producer", "Consumer") else ())
+        missing += [f"{name}.{method}" for method in methods if not hasattr(getattr(backend, name), method)]
+    if missing:
+        raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: it is of another version")
+
+
+if TYPE_CHECKING:
+    from . import _native as active
+else:
+    active = load(os.environ.get("SHMLANE_BACKEND") or "native")

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closes what is still open when the process ends in good order, so that the others need not take it for a crash."""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing import util
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_PRIORITY = -100  # after multiprocessing has joined the children and flushed its queues
+
+_first: WeakSet[Closable] = WeakSet()
+_then: WeakSet[Closable] = WeakSet()
+_lock = threading.Lock()
+
+
+def close_at_exit(closable: Closable, first: bool = False) -> None:
+    """Have ``closable.close()`` called at the end of the process, if it lives so long; ``first`` ones before others."""
+    with _lock:
+        (_first if first else _then).add(closable)
+
+
+def _close_all() -> None:
+    with _lock:
+        closables = [*_first, *_then]
+    for closable in closables:
+        closable.close()
+
+
+def _arm(_: object = None) -> None:
+    util.Finalize(None, _close_all, exitpriority=_PRIORITY)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _arm()
+
+
+# Not atexit: the children of multiprocessing leave without it, and forget what was armed before they were forked.
+_arm()
+os.register_at_fork(after_in_child=_after_fork)
+util.register_after_fork(_then, _arm)

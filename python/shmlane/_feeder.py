@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Feeder: what finds no room in the ring waits here, and goes there in order from a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from ._log import logger
+from .errors import Error, Full
+
+Send = Callable[[float | None], None]
+
+_SLICE = 0.1  # seconds
+
+
+class Feeder:
+    """Thread-safe. The thread lives only while something waits."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._changed = threading.Condition()
+        self._waiting: deque[Send] = deque()
+        self._last: Callable[[], None] | None = None
+
+    def send(self, send: Send) -> None:
+        """Call ``send(0)`` now, if nothing waits; where that raises Full, or something waits, later and from a thread."""
+        with self._changed:
+            idle = not self._waiting
+            if idle:
+                try:
+                    return send(0)
+                except Full:
+                    pass
+            self._waiting.append(send)
+            if idle:
+                threading.Thread(target=self._run, name=f"feeder of {self._name}", daemon=True).start()
+
+    def size(self) -> int:
+        return len(self._waiting)
+
+    def join(self, hopeless: Callable[[], bool]) -> None:
+        """Come back when nothing waits, or ``hopeless`` says that it waits in vain."""
+        with self._changed:
+            while self._waiting and not hopeless():
+                self._changed.wait(_SLICE)
+
+    def when_done(self, last: Callable[[], None]) -> None:
+        """Call ``last`` once nothing waits: now, or from the thread."""
+        with self._changed:
+            if self._waiting:
+                self._last = last
+                return
+        last()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._waiting[0](None)
+            except Error as error:
+                logger.warning("%s: an object that waited for room is lost: %s", self._name, error)
+            with self._changed:
+                self._waiting.popleft()
+                self._changed.notify_all()
+                if not self._waiting:
+                    break
+        if self._last is not None:
+            self._last()

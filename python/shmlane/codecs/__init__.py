@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The codecs of all built-in types, one file per concept (SPEC section 5)."""
+
+from .container import LIST, MAP
+from .image import IMAGE, AsImage
+from .ndarray import NDARRAY
+from .pickle import PICKLE
+from .plain import BYTES, JSON, TEXT
+
+ALL = (BYTES, TEXT, JSON, NDARRAY, IMAGE, LIST, MAP, PICKLE)
+
+__all__ = ["ALL", "BYTES", "IMAGE", "JSON", "LIST", "MAP", "NDARRAY", "PICKLE", "TEXT", "AsImage"]

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Producer and Consumer share: opening, closing, looking, crossing to other processes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _exit
+from .codec import Context
+from .codecs.image import check_encoding
+from .registry import Registry, default
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from . import _native
+
+
+class Handle:
+    """One end of a queue. May be shared by threads, and pickled: whoever unpickles it attaches by the queue's name."""
+
+    _native: _native.Producer | _native.Consumer
+    _registry: Registry
+    _context: Context
+    _options: dict[str, Any]
+
+    def _open(self, backend: Callable[..., Any], name: str, ring: dict[str, Any], codecs: dict[str, Any]) -> None:
+        self._context = make_context(**codecs)
+        self._registry = codecs.get("registry") or default
+        self._native = backend(name, **ring)
+        self._options = {**ring, **codecs}
+        _exit.close_at_exit(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), self.name, self._options)
+
+    @property
+    def name(self) -> str:
+        return self._native.name
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of the ring; 0 as long as nobody has named a capacity."""
+        return self._native.capacity
+
+    @property
+    def closed(self) -> bool:
+        return self._native.closed
+
+    def close(self) -> None:
+        """End this handle; who waits on it in another thread gets Closed. Idempotent. Leases stay valid."""
+        self._native.close()
+
+    def size(self) -> int:
+        """Objects that wait in the ring; exact when nobody works on it."""
+        return self._native.size()
+
+    def stat(self) -> dict[str, int]:
+        """Counters of the whole queue: capacity, used, pushed, pushed_bytes, popped, popped_bytes, dropped,
+        redelivered, waits, recovered, producers, consumers. Each is right; together they may be of different moments.
+        """
+        return self._native.stat()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
+
+
+def make_context(
+    registry: Registry | None = None,
+    pickle: bool = False,
+    image_encoding: str = "raw",
+    image_quality: int | None = None,
+) -> Context:
+    """What encodes and decodes the objects of a handle. Raises InvalidArgument."""
+    check_encoding(image_encoding, image_quality)
+    return Context(registry or default, bool(pickle), image_encoding, image_quality)
+
+
+def _reopen(cls: type[Handle], name: str, options: dict[str, Any]) -> Handle:
+    return cls(name, **options)  # type: ignore[call-arg]

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lease: a consumer's hold on an object in the ring, read where it lies."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .codec import Context, Metadata, Take, parse_metadata
+from .codecs.image import view_pixels
+from .codecs.ndarray import view_array
+from .errors import Closed, WrongType
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from . import _native
+
+
+class Lease:
+    """An object that stays in the ring. ``release``, or the end of the ``with``, ends the use of this handle.
+
+    Views (``payload``, ``array``, and what ``object`` gives) keep the place in the ring until the last of them dies, in
+    any order; until then everybody else goes on until the ring has gone round once. Every use after release raises
+    Closed. Not thread-safe.
+    """
+
+    __slots__ = ("__weakref__", "_context", "_native", "_object")
+
+    def __init__(self, native: _native.Lease, context: Context) -> None:
+        self._native: _native.Lease | None = native
+        self._context = context
+        self._object: Any = None
+
+    def _held(self) -> _native.Lease:
+        if self._native is None:
+            raise Closed("this lease was released")
+        return self._native
+
+    @property
+    def object(self) -> Any:
+        """The object, decoded once. Arrays are read-only views of the ring, bytes a memoryview of it. Raises Corrupt."""
+        native = self._held()
+        if self._object is None:
+            metadata = parse_metadata(native.metadata)
+            self._object = self._context.codecs.decode(metadata, self.payload, self._context, Take.VIEW)
+        return self._object
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The payload as a read-only array: as pushed for an ndarray, pixels of a raw image in the order that the
+        metadata says, else bytes. Raises WrongType for a compressed image.
+        """
+        metadata = self.metadata
+        if metadata["type"] == "ndarray" and "version" not in metadata:
+            return view_array(metadata, self.payload)
+        if metadata["type"] == "image" and "version" not in metadata:
+            if metadata.get("encoding") != "raw":
+                raise WrongType("a compressed image has no pixels to view: use .object, or .payload for the file")
+            return view_pixels(metadata, self.payload)
+        return np.frombuffer(self.payload, np.uint8)
+
+    @property
+    def metadata(self) -> Metadata:
+        """A copy of the object's metadata. Raises Corrupt."""
+        return parse_metadata(self._held().metadata)
+
+    @property
+    def payload(self) -> memoryview:
+        """The payload's bytes, read-only, 64-byte aligned."""
+        return memoryview(self._held()).toreadonly()
+
+    @property
+    def nbytes(self) -> int:
+        return self._held().nbytes
+
+    @property
+    def attempt(self) -> int:
+        """0 for the first delivery; grows each time a consumer died while holding the object."""
+        return self._held().attempt
+
+    @property
+    def closed(self) -> bool:
+        return self._native is None
+
+    def release(self) -> None:
+        """End the use of this lease. Idempotent."""
+        self._native = self._object = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return "<Lease released>" if self._native is None else f"<Lease of {self._native.nbytes} bytes>"

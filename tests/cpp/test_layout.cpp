@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C++ structs are what wire-format/layout.json says; most of this file's checks are made by the compiler.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "layout_check.hpp"  // generated from layout.json by cmake/layout_check.cmake
+#include "shmlane/wire.hpp"
+
+namespace {
+
+namespace wire = shmlane::wire;
+
+// Words that different sides write must not share a cache line, or each store would cost the other side a miss.
+constexpr std::size_t line_of(std::size_t offset) { return offset / wire::kAlignment; }
+static_assert(line_of(offsetof(wire::RingControl, producers_lock)) == line_of(offsetof(wire::RingControl, tail)));
+static_assert(line_of(offsetof(wire::RingControl, tail)) < line_of(offsetof(wire::RingControl, head)));
+static_assert(line_of(offsetof(wire::RingControl, head)) < line_of(offsetof(wire::RingControl, consumers_lock)));
+static_assert(line_of(offsetof(wire::RingControl, scan)) == line_of(offsetof(wire::RingControl, consumers_lock)));
+static_assert(line_of(offsetof(wire::RingControl, skipped_count)) < line_of(offsetof(wire::RingControl, read)));
+static_assert(line_of(offsetof(wire::RingControl, read)) < line_of(offsetof(wire::RingControl, items_waiters)));
+static_assert(line_of(offsetof(wire::RingControl, items_waiters)) < line_of(offsetof(wire::RingControl, space_waiters)));
+static_assert(line_of(offsetof(wire::RingControl, space_waiters)) < line_of(offsetof(wire::RingControl, skipped)));
+static_assert(offsetof(wire::RingControl, skipped) % wire::kAlignment == 0);
+static_assert(sizeof(wire::ParticipantEntry) % wire::kAlignment == 0, "entries of two owners share no cache line");
+
+// Every part of a segment is mapped by itself or read by itself, so it begins at a page.
+static_assert(sizeof(wire::SegmentHeader) <= wire::kTableOffset);
+static_assert(wire::kControlOffset == wire::kTableOffset + wire::kMaxParticipants * sizeof(wire::ParticipantEntry));
+static_assert(sizeof(wire::RingControl) <= wire::kBodyOffset - wire::kControlOffset);
+static_assert(wire::kTableOffset % wire::kPageSize == 0 && wire::kControlOffset % wire::kPageSize == 0);
+static_assert(wire::kBodyOffset % wire::kPageSize == 0);
+
+// The header, the close sentinel and an empty payload are the smallest frame; a PAD needs no more.
+static_assert(wire::frame_extent(0, 0) == wire::kAlignment);
+static_assert(wire::payload_offset(16) == 64 && wire::payload_offset(17) == 128);
+static_assert(wire::frame_extent(16, 1) == 128 && wire::frame_extent(16, 64) == 128 && wire::frame_extent(16, 65) == 192);
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(std::string(SHMLANE_SOURCE_DIR "/") + path);
+  REQUIRE_MESSAGE(file, "cannot read ", path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::set<std::string> find_all(const std::string& text, const char* pattern) {
+  const std::regex expression(pattern);
+  std::set<std::string> found;
+  for (std::sregex_iterator i(text.begin(), text.end(), expression), end; i != end; ++i) found.insert((*i)[1]);
+  return found;
+}
+
+std::set<std::string> keys(const nlohmann::json& object) {
+  std::set<std::string> found;
+  for (const auto& [key, value] : object.items()) found.insert(key);
+  return found;
+}
+
+TEST_CASE("layout.json names every struct and every enum of the wire format") {
+  const auto layout = nlohmann::json::parse(read_file("wire-format/layout.json"));
+  const std::string source = read_file("cpp/include/shmlane/wire.hpp");
+  CHECK(keys(layout["structs"]) == find_all(source, "\nstruct (\\w+)"));
+  CHECK(keys(layout["enums"]) == find_all(source, "\nenum class (\\w+)"));
+}
+
+TEST_CASE("layout.json names every constant of the wire format") {
+  const auto layout = nlohmann::json::parse(read_file("wire-format/layout.json"));
+  const std::string source = read_file("cpp/include/shmlane/wire.hpp");
+  std::set<std::string> named;
+  for (const std::string& key : keys(layout["constants"])) {
+    std::string name = "k";
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      const bool first = i == 0 || key[i - 1] == '_';
+      if (key[i] != '_') name += first ? static_cast<char>(std::toupper(key[i])) : key[i];
+    }
+    named.insert(name);
+  }
+  named.insert({"kVersion", "kLayout"});
+  CHECK(named == find_all(source, "\ninline constexpr [\\w:]+ (k\\w+)"));
+}
+
+TEST_CASE("SPEC.md names every field of every struct") {
+  const auto layout = nlohmann::json::parse(read_file("wire-format/layout.json"));
+  const std::string spec = read_file("wire-format/SPEC.md");
+  for (const auto& [name, structure] : layout["structs"].items()) {
+    CHECK_MESSAGE(spec.find("`" + name + "`") != std::string::npos, name);
+    for (const auto& field : structure["fields"]) {
+      const std::string text = field["name"].get<std::string>();
+      if (!text.starts_with("reserved")) CHECK_MESSAGE(spec.find("`" + text + "`") != std::string::npos, text);
+    }
+  }
+}
+
+TEST_CASE("every rule that sources and tests cite stands in SPEC.md, once") {
+  const std::string spec = read_file("wire-format/SPEC.md");
+  const std::set<std::string> rules = find_all(spec, "\n\\*\\*(W-[0-9]+)");
+  for (const char* path : {"cpp/include/shmlane/wire.hpp", "cpp/src/frame.cpp", "cpp/src/stdio.cpp",
+                           "cpp/src/waiting.hpp", "cpp/src/participants.cpp", "cpp/src/os/barrier.hpp"}) {
+    for (const std::string& rule : find_all(read_file(path), "(W-[0-9]+)")) {
+      CHECK_MESSAGE(rules.contains(rule), path, " cites ", rule);
+    }
+  }
+  std::multiset<std::string> all;
+  const std::regex expression("\n\\*\\*(W-[0-9]+)");
+  for (std::sregex_iterator i(spec.begin(), spec.end(), expression), end; i != end; ++i) all.insert((*i)[1]);
+  CHECK(all.size() == rules.size());
+}
+
+}  // namespace

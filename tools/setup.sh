@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Sets a Debian machine up for work on shmlane: `setup.sh apt` installs the packages, `setup.sh venv` makes .venv.
+# Both do nothing, and quickly, where nothing is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  build-essential cmake ninja-build pkg-config ccache git       # to build
+  clang-format clang-tidy                                       # to lint
+  python3 python3-venv python3-dev                              # the package and the tests
+  libboost-dev nlohmann-json3-dev doctest-dev                   # the library and its tests
+  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev  # cv::Mat
+)
+
+setup_apt() {
+  local missing=()
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local as_root=()
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+      echo "Missing packages, and neither root nor sudo to install them. As root: apt-get install ${missing[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "Installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null
+}
+
+setup_venv() {
+  local python=${PYTHON:-python3}
+  [[ -x .venv/bin/python ]] || "$python" -m venv .venv
+  .venv/bin/python tools/requirements.py >.venv/requirements.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt </dev/null
+}
+
+case ${1:-} in
+  apt) command -v dpkg-query >/dev/null || { echo "Not a Debian system: install the equivalents of: ${packages[*]}" >&2; exit 0; }
+       setup_apt ;;
+  venv) setup_venv ;;
+  *) echo "usage: $0 apt|venv" >&2; exit 2 ;;
+esac
