@@ -9,11 +9,13 @@ PYTHON ?= python3
 export PYTHON
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= 1
+# The one compiler of all builds: CMake, pip and the tests take it from the environment.
+export CXX
 # Expanded when a recipe runs: ccache may have been installed by then.
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
-# The compiler's output does not depend on the folder it runs in, so neither need the cache.
+# Objects hold no paths (no -g in release builds), so that the build folders may share what was compiled.
 export CCACHE_NOHASHDIR = 1
-export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
+export CCACHE_BASEDIR = $(CURDIR)
 
 STAMPS := build/stamps
 VENV := .venv/bin

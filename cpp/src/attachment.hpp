@@ -22,7 +22,7 @@
 #include "os/fork.hpp"
 #include "participants.hpp"
 #include "segment.hpp"
-#include "shmlane/queue.hpp"
+#include "shmlane/options.hpp"
 #include "waiting.hpp"
 
 namespace shmlane {

@@ -2,11 +2,10 @@
 // The slow ways into an owner-word lock.
 #include "lock.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "crash_point.hpp"
+#include "os/process.hpp"
 
 namespace shmlane {
 namespace {
@@ -34,7 +33,7 @@ Locked OwnerLock::lock(ParticipantId me, const Participants& participants, const
     cpu_pause();
   }
   for (int i = 0; i < kYields; ++i) {
-    ::sched_yield();
+    os::yield_core();
     if (try_lock_free(me)) return Locked::kYes;
   }
   for (std::int64_t slice = kFirstSlice;; slice = std::min(2 * slice, kLongestSlice)) {

@@ -2,8 +2,6 @@
 // Waiting, reaping and leaving, the same for both ends of a queue.
 #include "queue_core.hpp"
 
-#include <sched.h>
-
 #include "os/process.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/log.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "shmlane/error.hpp"
-#include "shmlane/queue.hpp"
+#include "shmlane/options.hpp"
 
 namespace shmlane {
 namespace {

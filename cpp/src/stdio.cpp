@@ -35,8 +35,8 @@ void write_one(int fd, StdioKind kind, FrameView frame, InterruptCheck interrupt
 }
 
 [[noreturn]] void truncated(const char* where, std::uint64_t offset) {
-  throw Truncated("the stream of frames ends at byte " + std::to_string(offset) + ", in the middle of a frame's " +
-                  where + "; its producer died, or the file was cut off");
+  throw Truncated("the stream of frames ends at byte " + std::to_string(offset) +
+                  " (W-67), in the middle of a frame's " + where + "; its producer died, or the file was cut off");
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues of typed objects between the processes of one machine, through shared memory.
 
-    with Producer("frames") as tx:  # one process
-        tx.push(array)
-    for obj in Consumer("frames"):  # another one
-        ...
+with Producer("frames") as tx:  # one process
+    tx.push(array)
+for obj in Consumer("frames"):  # another one
+    ...
 """
 
 from importlib import metadata as _metadata
@@ -14,7 +14,7 @@ from ._log import enable_logging, set_log_level
 from .aio import AsyncConsumer, AsyncProducer
 from .codecs import AsImage
 from .dropin import Queue
-from .errors import Closed, Corrupt, Empty, Error, Full, NoConsumers
+from .errors import Closed, Corrupt, Empty, Error, Full, InvalidArgument, NoConsumers, TooLarge, UnsupportedType
 from .lease import Lease
 from .queue import Consumer, Producer
 from .registry import RawObject, Registry
@@ -31,6 +31,7 @@ __all__ = [
     "Empty",
     "Error",
     "Full",
+    "InvalidArgument",
     "Lease",
     "NoConsumers",
     "Producer",
@@ -40,6 +41,8 @@ __all__ = [
     "Reservation",
     "StdioConsumer",
     "StdioProducer",
+    "TooLarge",
+    "UnsupportedType",
     "enable_logging",
     "errors",
     "registry",

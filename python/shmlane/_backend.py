@@ -64,10 +64,12 @@ def check(backend: ModuleType) -> None:
         methods = NAMES[name] + (_HANDLE if name in ("Producer", "Consumer") else ())
         missing += [f"{name}.{method}" for method in methods if not hasattr(getattr(backend, name), method)]
     if missing:
-        raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: it is of another version")
+        raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: another version")
 
 
 if TYPE_CHECKING:
-    from . import _native as active
+    from . import _native
+
+    active = _native
 else:
     active = load(os.environ.get("SHMLANE_BACKEND") or "native")

@@ -25,14 +25,16 @@ class Feeder:
         self._last: Callable[[], None] | None = None
 
     def send(self, send: Send) -> None:
-        """Call ``send(0)`` now, if nothing waits; where that raises Full, or something waits, later and from a thread."""
+        """Call ``send(0)`` now, if nothing waits; where that raises Full, or something waits, later from a thread."""
         with self._changed:
             idle = not self._waiting
             if idle:
                 try:
-                    return send(0)
+                    send(0)
                 except Full:
                     pass
+                else:
+                    return
             self._waiting.append(send)
             if idle:
                 threading.Thread(target=self._run, name=f"feeder of {self._name}", daemon=True).start()

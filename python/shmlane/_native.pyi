@@ -7,8 +7,10 @@ Handles may be shared by threads; the GIL is released in every wait and in every
 Errors are the classes of ``shmlane.errors``.
 """
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Any, final
+
+from typing_extensions import Buffer
 
 WIRE_VERSION: int
 """Version of the wire format that this backend speaks."""
@@ -26,7 +28,7 @@ class Reservation:
     @property
     def open(self) -> bool: ...
     def commit(self, metadata: bytes | None = None, nbytes: int | None = None) -> None:
-        """Publish. With arguments: other metadata and/or only the first ``nbytes``; raises TooLarge if it cannot fit."""
+        """Publish. With arguments: other metadata and/or only the first ``nbytes``. Raises TooLarge."""
     def abort(self) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
@@ -77,7 +79,7 @@ class Producer(_Handle):
         unlink: bool = True,
     ) -> None: ...
     def push_plain(self, obj: Any, timeout: float | None = None) -> bool:
-        """Push exact ``bytes``, ``str`` or plain-dtype ``ndarray`` in one call; False: not such an object, nothing done.
+        """Push exact ``bytes``, ``str`` or plain-dtype ``ndarray`` in one call. False: not such an object.
 
         Raises Full, NoConsumers, TooLarge, Closed.
         """
@@ -132,9 +134,10 @@ def inspect_segment(name: str) -> dict[str, Any]:
     """Facts about one segment, without attaching or locking.
 
     Keys: name, kind ("queue" ...), version, state ("header" | "ready" | "removed" | "empty"), capacity, used, objects,
-    created (UNIX seconds), mode, size (bytes of the file), participants (list of dict: index, pid, process, roles (list of "producer" /
-    "consumer"), alive, attached (UNIX seconds), holds (list of dict state, position, nbytes)), and the counters pushed, pushed_bytes, popped, popped_bytes,
-    dropped, redelivered, waits, recovered. Raises NotFound, Foreign, WrongVersion, WrongLayout, PermissionDenied.
+    created (UNIX seconds), mode, size (bytes of the file), participants (list of dict: index, pid, process, roles (list
+    of "producer" / "consumer"), alive, attached (UNIX seconds), holds (list of dict state, position, nbytes)), and the
+    counters pushed, pushed_bytes, popped, popped_bytes, dropped, redelivered, waits, recovered.
+    Raises NotFound, Foreign, WrongVersion, WrongLayout, PermissionDenied.
     """
 
 def remove_segment(name: str, force: bool = False) -> bool:

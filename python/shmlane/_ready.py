@@ -32,7 +32,7 @@ class Readiness:
         self._turn = time.monotonic()
 
     async def wait(self, timeout: float | None) -> None:
-        """Come back when the next operation may succeed, or after ``timeout`` seconds. Cancelling it changes nothing."""
+        """Come back when the next operation may succeed, or after ``timeout`` seconds. Takes nothing."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._add(future)
         try:

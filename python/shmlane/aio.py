@@ -27,7 +27,7 @@ class _AsyncHandle(Generic[H]):
     """``handle`` is the ordinary handle, for everything that does not wait."""
 
     def __init__(self, handle: H) -> None:
-        self.handle = handle
+        self.handle: H = handle
         self._readiness = Readiness(handle._native)
 
     @property
@@ -57,9 +57,7 @@ class _AsyncHandle(Generic[H]):
 class AsyncProducer(_AsyncHandle[Producer]):
     """A Producer for coroutines: ``AsyncProducer(name, capacity, **options)`` as Producer, or of an open Producer."""
 
-    def __init__(
-        self, name: str | Producer, capacity: str | SupportsIndex | None = None, /, **options: Any
-    ) -> None:
+    def __init__(self, name: str | Producer, capacity: str | SupportsIndex | None = None, /, **options: Any) -> None:
         super().__init__(name if isinstance(name, Producer) else Producer(name, capacity, **options))
         self._patience: float | None = self.handle._options["wait_for_consumer"]
 
@@ -71,7 +69,7 @@ class AsyncProducer(_AsyncHandle[Producer]):
         while True:
             left = deadline.left()
             try:
-                return send(0)
+                send(0)
             except Full:
                 if left == 0:
                     raise
@@ -80,6 +78,8 @@ class AsyncProducer(_AsyncHandle[Producer]):
                 left = waiting if left is None else min(left, waiting or 0)
                 if left == 0:
                     raise
+            else:
+                return
             await self._readiness.wait(left)
 
     async def push_many(self, objs: Any, timeout: float | None = None) -> int:
@@ -99,9 +99,7 @@ class AsyncProducer(_AsyncHandle[Producer]):
 class AsyncConsumer(_AsyncHandle[Consumer]):
     """A Consumer for coroutines, also for ``async for``: ``AsyncConsumer(name, **options)``, or of an open Consumer."""
 
-    def __init__(
-        self, name: str | Consumer, capacity: str | SupportsIndex | None = None, /, **options: Any
-    ) -> None:
+    def __init__(self, name: str | Consumer, capacity: str | SupportsIndex | None = None, /, **options: Any) -> None:
         super().__init__(name if isinstance(name, Consumer) else Consumer(name, capacity, **options))
 
     async def _take(self, operation: Callable[..., Any], timeout: float | None) -> Any:

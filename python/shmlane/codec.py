@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The codec concept: how an object becomes a frame's metadata and payload, and how it is read again (SPEC section 5)."""
+"""The codec concept: how an object becomes a frame's metadata and payload, and how it is read (SPEC section 5)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import enum
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import Corrupt, InvalidArgument
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from typing_extensions import Buffer
-
 Metadata = dict[str, Any]
+Piece = Any
+"""A contiguous buffer, or an array of any strides."""
 
 ALIGNMENT = 64
 """Bytes; payloads, and items within them, start at a multiple of it."""
@@ -40,7 +39,7 @@ class Encoded(NamedTuple):
     """An object on its way out. The payload is the concatenation of the pieces, in C order."""
 
     metadata: Metadata
-    pieces: Sequence[Buffer | NDArray[Any]]
+    pieces: Sequence[Piece]
     nbytes: int
 
 
@@ -125,12 +124,12 @@ def piece_of(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(-1).view(np.uint8) if array.flags.c_contiguous else array
 
 
-def is_strided(piece: object) -> bool:
+def is_strided(piece: Piece) -> bool:
     """Whether a piece must be brought into C order while it is written."""
     return isinstance(piece, np.ndarray) and not piece.flags.c_contiguous
 
 
-def write_pieces(pieces: Iterable[Buffer | NDArray[Any]], out: memoryview) -> None:
+def write_pieces(pieces: Iterable[Piece], out: memoryview) -> None:
     """Write the pieces one after the other, without a temporary copy; ``out`` is exactly as long as they are."""
     at = 0
     for piece in pieces:
@@ -148,4 +147,4 @@ def write_pieces(pieces: Iterable[Buffer | NDArray[Any]], out: memoryview) -> No
 
 def copy_of(payload: memoryview) -> memoryview:
     """A writable copy of the payload on the heap; the interpreter is free meanwhile."""
-    return memoryview(np.frombuffer(payload, np.uint8).copy())
+    return np.frombuffer(payload, np.uint8).copy().data

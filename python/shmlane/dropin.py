@@ -43,7 +43,7 @@ class Queue:
     object of it does in any process. Works with fork, forkserver and spawn. Thread-safe.
     """
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self, maxsize: int = 0, capacity: str | SupportsIndex | None = None) -> None:
         self._name = f"Queue-{os.getpid()}-{secrets.token_hex(8)}"

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+
 """The one table of errors: one exception per code, the same names as in C++ (``shmlane/error.hpp``).
 
 Each also is the exception that Python's own library raises in such a case, so ``except queue.Full`` or

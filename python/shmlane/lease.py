@@ -41,7 +41,7 @@ class Lease:
 
     @property
     def object(self) -> Any:
-        """The object, decoded once. Arrays are read-only views of the ring, bytes a memoryview of it. Raises Corrupt."""
+        """The object, decoded once; arrays are read-only views of the ring, bytes a memoryview. Raises Corrupt."""
         native = self._held()
         if self._object is None:
             metadata = parse_metadata(native.metadata)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from . import _native
+    from . import _native as native
     from .aio import AsyncConsumer
 
 _BATCH = 1024  # objects that are handed to the backend at a time
@@ -52,7 +52,7 @@ class Producer(Handle):
     WrongLayout, TooManyParticipants.
     """
 
-    _native: _native.Producer
+    _native: native.Producer
 
     def __init__(
         self,
@@ -179,8 +179,8 @@ class Producer(Handle):
             return {"type": "ndarray", "dtype": describe_dtype(kind), "shape": list(dims)}
 
         nbytes = int(np.prod(dims, dtype=object)) * kind.itemsize
-        native = self._native.reserve(metadata_bytes(describe(dims, kind)), nbytes, timeout)
-        return Reservation(native, dims, kind, describe)
+        place = self._native.reserve(metadata_bytes(describe(dims, kind)), nbytes, timeout)
+        return Reservation(place, dims, kind, describe)
 
 
 class Consumer(Handle):
@@ -193,7 +193,7 @@ class Consumer(Handle):
     stale, mode, unlink, registry: as for Producer. Raises the same.
     """
 
-    _native: _native.Consumer
+    _native: native.Consumer
 
     def __init__(
         self,
@@ -257,7 +257,7 @@ class Consumer(Handle):
             raise failure
         return objs
 
-    def _decode(self, lease: _native.Lease) -> Any:
+    def _decode(self, lease: native.Lease) -> Any:
         text = lease.metadata
         last = self._last  # one look: threads that share the handle replace it
         if last[0] != text:
@@ -266,8 +266,8 @@ class Consumer(Handle):
 
     def acquire(self, timeout: float | None = None) -> Lease | None:
         """The next object where it lies in the ring; None at the end of stream. Raises Empty, Closed."""
-        native = self._native.acquire(timeout)
-        return None if native is None else Lease(native, self._context)
+        lease = self._native.acquire(timeout)
+        return None if lease is None else Lease(lease, self._context)
 
     def try_acquire(self) -> Lease | None:
         """As ``acquire``, without waiting."""

@@ -64,8 +64,8 @@ class Registry:
         decode: (metadata, payload as memoryview) → object, which may keep the memoryview.
 
         Either half may be missing. Register older versions with ``decode`` alone to keep reading them. A class of a
-        built-in type may be given: then it crosses by this codec instead. Registering a class or a (type, version) again
-        replaces the former. Raises InvalidArgument.
+        built-in type may be given: then it crosses by this codec instead. Registering a class, or a type and version,
+        again replaces the former. Raises InvalidArgument.
         """
         if not isinstance(type, str) or not type or not isinstance(version, int) or not 1 <= version < 2**32:
             raise InvalidArgument(f"a type has a name and a version from 1 on, not {type!r} and {version!r}")
@@ -98,7 +98,7 @@ class Registry:
         try:
             return _builtin_codec(obj, context).encode(obj, context)
         except (UnsupportedType, InvalidArgument):
-            if not context.pickle or obj is None and not context.level:
+            if not context.pickle or (obj is None and not context.level):
                 raise
         return PICKLE.encode(obj, context)
 

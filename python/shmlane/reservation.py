@@ -59,7 +59,7 @@ class Reservation:
         return self._array is None
 
     def commit(self, length: int | None = None) -> None:
-        """Publish the object; with ``length``, only so much of it along its first axis. Raises Closed, InvalidArgument."""
+        """Publish; with ``length``, only so much along the first axis. Raises Closed, InvalidArgument."""
         array = self.array
         shape = array.shape
         if length is not None:

@@ -15,8 +15,8 @@ _LARGEST = 2**63 - 1
 def parse_size(text: str | SupportsIndex) -> int:
     """Bytes in ``text``: a number, or one with a unit.
 
-    ``KiB MiB GiB TiB`` and the bare letters ``k m g t`` are powers of 1024, ``kB MB GB TB`` powers of 1000, in any case.
-    Raises InvalidArgument for anything else, and for sizes that are not whole bytes between 1 and 2^63-1.
+    ``KiB MiB GiB TiB`` and the bare letters ``k m g t`` are powers of 1024, ``kB MB GB TB`` powers of 1000,
+    in any case. Raises InvalidArgument for anything else, and for sizes that are not whole bytes between 1 and 2^63-1.
     """
     if isinstance(text, str):
         size = _parse_text(text)
@@ -37,7 +37,8 @@ def _parse_text(text: str) -> int:
     number, letter, suffix = match.group(1), match.group(2).lower(), (match.group(3) or "").lower()
     base = 1000 if suffix == "b" else 1024
     whole, _, fraction = number.partition(".")
-    size, rest = divmod(int(whole + fraction) * base ** _POWERS[letter], 10 ** len(fraction))
+    unit: int = base ** _POWERS[letter]
+    size, rest = divmod(int(whole + fraction) * unit, int(10 ** len(fraction)))
     if rest or (suffix.startswith("i") and not letter):
         raise InvalidArgument(f"{text!r} is not a whole number of bytes")
     return size

@@ -62,7 +62,7 @@ class StdioProducer:
         pieces = frame.pieces
         if any(map(is_strided, pieces)):
             whole = np.empty(frame.nbytes, np.uint8)
-            write_pieces(pieces, memoryview(whole))
+            write_pieces(pieces, whole.data)
             pieces = (whole,)
         self._writer.write(metadata_bytes(frame.metadata), pieces)
 

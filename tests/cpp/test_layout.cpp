@@ -24,7 +24,8 @@ static_assert(line_of(offsetof(wire::RingControl, head)) < line_of(offsetof(wire
 static_assert(line_of(offsetof(wire::RingControl, scan)) == line_of(offsetof(wire::RingControl, consumers_lock)));
 static_assert(line_of(offsetof(wire::RingControl, skipped_count)) < line_of(offsetof(wire::RingControl, read)));
 static_assert(line_of(offsetof(wire::RingControl, read)) < line_of(offsetof(wire::RingControl, items_waiters)));
-static_assert(line_of(offsetof(wire::RingControl, items_waiters)) < line_of(offsetof(wire::RingControl, space_waiters)));
+static_assert(line_of(offsetof(wire::RingControl, items_waiters)) <
+              line_of(offsetof(wire::RingControl, space_waiters)));
 static_assert(line_of(offsetof(wire::RingControl, space_waiters)) < line_of(offsetof(wire::RingControl, skipped)));
 static_assert(offsetof(wire::RingControl, skipped) % wire::kAlignment == 0);
 static_assert(sizeof(wire::ParticipantEntry) % wire::kAlignment == 0, "entries of two owners share no cache line");
@@ -39,7 +40,8 @@ static_assert(wire::kBodyOffset % wire::kPageSize == 0);
 // The header, the close sentinel and an empty payload are the smallest frame; a PAD needs no more.
 static_assert(wire::frame_extent(0, 0) == wire::kAlignment);
 static_assert(wire::payload_offset(16) == 64 && wire::payload_offset(17) == 128);
-static_assert(wire::frame_extent(16, 1) == 128 && wire::frame_extent(16, 64) == 128 && wire::frame_extent(16, 65) == 192);
+static_assert(wire::frame_extent(16, 1) == 128 && wire::frame_extent(16, 64) == 128 &&
+              wire::frame_extent(16, 65) == 192);
 
 std::string read_file(const std::string& path) {
   std::ifstream file(std::string(SHMLANE_SOURCE_DIR "/") + path);

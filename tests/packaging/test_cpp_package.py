@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import CONSUMERS, REPOSITORY, run
+from installing import CONSUMERS, REPOSITORY, run
 
 pytestmark = pytest.mark.timeout(600)
 

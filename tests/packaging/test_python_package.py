@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
-from conftest import REPOSITORY, SAME_FLAGS, install_into_new_environment, run
+from installing import REPOSITORY, SAME_FLAGS, install_into_new_environment, run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -57,6 +58,11 @@ def test_the_readme_example_runs_after_pip_install(installed_python: Path, tmp_p
     run(installed_python, "-W", "error", "example.py", cwd=tmp_path)
 
 
+def files_dist_info(files: list[PurePosixPath]) -> str:
+    (name,) = {path.parts[0] for path in files if path.parts[0].endswith(".dist-info")}
+    return name
+
+
 def test_the_wheel_holds_the_typed_package_and_nothing_of_the_c_library(installed_python: Path, tmp_path: Path) -> None:
     files = [PurePosixPath(name) for name in facts(installed_python, tmp_path)["files"]]
     inside = {path.name for path in files if path.parent == PurePosixPath("shmlane")}
@@ -65,15 +71,12 @@ def test_the_wheel_holds_the_typed_package_and_nothing_of_the_c_library(installe
     assert not [path for path in files if path.suffix in (".a", ".hpp", ".cpp", ".cmake", ".pc", ".txt")]
 
 
-def files_dist_info(files: list[PurePosixPath]) -> str:
-    (name,) = {path.parts[0] for path in files if path.parts[0].endswith(".dist-info")}
-    return name
-
-
 def test_the_extension_links_only_the_c_and_the_c_plus_plus_library(installed_python: Path, tmp_path: Path) -> None:
     needed = needed_libraries(str(facts(installed_python, tmp_path)["extension"]), tmp_path)
     assert needed
-    assert not [name for name in needed if not re.match(r"(libc|libm|libstdc\+\+|libgcc_s|librt|libpthread|ld-linux)", name)]
+    assert not [
+        name for name in needed if not re.match(r"(libc|libm|libstdc\+\+|libgcc_s|librt|libpthread|ld-linux)", name)
+    ]
 
 
 def test_the_sdist_installs_into_a_clean_environment(sdist: Path, tmp_path: Path) -> None:
@@ -94,15 +97,22 @@ def test_the_sdist_holds_sources_and_no_build_results(sdist: Path) -> None:
     assert not [name for name in names if name.suffix in (".so", ".o", ".a", ".pyc") or "build" in name.parts]
 
 
-def test_without_the_libraries_it_needs_auto_installs_and_native_fails(tmp_path: Path) -> None:
-    """The package then says at import what was missing when it was built."""
-    missing = "--config-settings=cmake.define.CMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON"
-    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
-    site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", f"--target={site}"]
-    run(*pip, missing, REPOSITORY, cwd=tmp_path, SHMLANE_BUILD="auto")
-    text = (site / "shmlane" / "_build.py").read_text()
-    assert 'BACKEND = "pure"' in text
-    assert "nlohmann-json3-dev" in text
+def test_where_a_library_is_missing_auto_installs_and_the_import_names_it(tmp_path: Path) -> None:
+    install_without_json_library(tmp_path, "auto")
+    assert 'BACKEND = "pure"' in (tmp_path / "shmlane" / "_build.py").read_text()
+    # Without site, so that no editable install of shmlane stands before this one.
+    packages = sysconfig.get_path("platlib")
+    script = "try: import shmlane\nexcept ImportError as error: print(error)"
+    said = run(sys.executable, "-S", "-c", script, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{packages}")
+    assert "nlohmann-json3-dev" in said
+
+
+def test_where_a_library_is_missing_native_does_not_install_and_names_it(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="nlohmann-json3-dev"):
-        run(*pip, missing, REPOSITORY, cwd=tmp_path, SHMLANE_BUILD="native")
+        install_without_json_library(tmp_path, "native")
+
+
+def install_without_json_library(folder: Path, mode: str) -> None:
+    missing = "--config-settings=cmake.define.CMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--target", folder]
+    run(*pip, missing, REPOSITORY, cwd=folder, SHMLANE_BUILD=mode)

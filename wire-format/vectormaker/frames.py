@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,10 +34,11 @@ def hex64(number: int) -> str:
 
 
 def payload_facts(payload: bytes) -> dict[str, Any]:
-    """A payload by its bytes, or by length and hash where those would fill a page."""
+    """A payload by its bytes, or by length and check sums where those would fill a page."""
     if len(payload) <= 256:
         return {"hex": payload.hex()}
-    return {"size": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
+    sha256 = hashlib.sha256(payload).hexdigest()
+    return {"size": len(payload), "sha256": sha256, "crc32": f"0x{zlib.crc32(payload):08x}"}
 
 
 def _valid(name: str, frame: Frame, meaning: str) -> Vector:

@@ -132,8 +132,8 @@ inline Compressed::Compressed(const cv::Mat& mat, ImageEncoding encoding, int qu
   if (!fits) throw UnsupportedType("PNG holds CV_8U and CV_16U, JPEG CV_8U without alpha; push this Mat as it is");
   std::vector<int> parameters;
   if (quality != -1) parameters = {jpeg ? cv::IMWRITE_JPEG_QUALITY : cv::IMWRITE_PNG_COMPRESSION, quality};
-  if (!cv::imencode(jpeg ? ".jpg" : ".png", mat, file_, parameters))
-    throw InvalidArgument("OpenCV cannot encode the Mat");
+  const bool done = cv::imencode(jpeg ? ".jpg" : ".png", mat, file_, parameters);
+  if (!done) throw InvalidArgument("OpenCV cannot compress the Mat");
   facts_.encoding = encoding;
   if (facts_.order == ChannelOrder::kBgr) facts_.order = ChannelOrder::kRgb;
   if (facts_.order == ChannelOrder::kBgra) facts_.order = ChannelOrder::kRgba;

@@ -138,7 +138,7 @@ inline cv::Mat as_mat(const NdView& array) {
       }
       [[fallthrough]];
     default:
-      if (sizes.size() > kMaxMatDimensions) throw UnsupportedType("a Mat has at most 32 dimensions");
+      if (sizes.size() > detail::kMaxMatDimensions) throw UnsupportedType("a Mat has at most 32 dimensions");
       return {static_cast<int>(sizes.size()), sizes.data(), CV_MAKETYPE(depth, 1), data, steps.data()};
   }
 }

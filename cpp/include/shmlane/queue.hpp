@@ -14,29 +14,18 @@
 #include "shmlane/codec.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/export.hpp"
+#include "shmlane/hold.hpp"
 #include "shmlane/object.hpp"
+#include "shmlane/options.hpp"
 #include "shmlane/wire.hpp"
 
 namespace shmlane {
-
-// How long a call may block; `forever` by default. Zero does not wait.
-using Timeout = std::optional<std::chrono::nanoseconds>;
-inline constexpr std::nullopt_t forever = std::nullopt;
-inline constexpr std::chrono::nanoseconds no_wait{0};
 
 inline constexpr std::uint64_t kDefaultCapacity = std::uint64_t{32} << 20;
 
 // What a producer does when the ring is full.
 enum class Policy : std::uint8_t { kBlock, kDropOldest, kDropNewest };
-// What to do with a segment that no living participant uses: see SPEC section 7.
-enum class Stale : std::uint8_t { kAuto, kKeep, kReplace };
 enum class PushResult : std::uint8_t { kPushed, kFull, kDropped };
-
-// "256MiB", "1 GiB", "64k" or a plain number of bytes. Throws InvalidArgument.
-SHMLANE_EXPORT std::uint64_t parse_size(std::string_view text);
-
-// Called between two slices (at most 100 ms) of every wait of a handle; may throw, which ends the wait.
-using InterruptCheck = void (*)();
 
 struct QueueOptions {
   std::optional<std::uint64_t> capacity;  // bytes, rounded up to whole pages
@@ -55,60 +44,6 @@ struct ProducerOptions : QueueOptions {
 struct ConsumerOptions : QueueOptions {
   wire::OnDeath on_death = wire::OnDeath::kRedeliver;
   unsigned max_attempts = 3;  // deliveries of one object in all, 1 to 255
-};
-
-class Attachment;  // one participant in one segment (private)
-class QueueCore;   // ring and waiting of one attachment (private)
-
-// A place in the ring that one producer fills. Must be committed, or is aborted at the end of its life.
-class SHMLANE_EXPORT Reservation {
- public:
-  Reservation() = default;
-  Reservation(Reservation&& other) noexcept;
-  Reservation& operator=(Reservation&& other) noexcept;
-  ~Reservation();
-
-  // Writable memory in the ring, 64-byte aligned, uninitialised. Throws Closed after commit or abort.
-  [[nodiscard]] std::span<std::byte> payload() const;
-  [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
-  // Keeps the ring mapped for whoever may still hold pointers into payload() after commit or abort; null then.
-  [[nodiscard]] std::shared_ptr<const void> memory() const noexcept { return core_; }
-
-  // Publishes the whole payload with the metadata given to reserve().
-  void commit();
-  // Publishes the first `payload_size` bytes with other metadata. Throws TooLarge if either needs more than reserved.
-  void commit(std::string_view metadata, std::uint64_t payload_size);
-  void abort() noexcept;
-
- private:
-  friend class Producer;
-  std::shared_ptr<QueueCore> core_;
-  std::byte* frame_ = nullptr;
-  std::uint64_t position_ = 0;
-  std::uint64_t participant_ = 0;
-  FrameExtents extents_{};
-  std::string metadata_;
-};
-
-// A frame held by one consumer and read in place. Released at the end of its life; may outlive its Consumer.
-class SHMLANE_EXPORT Lease : public Received {
- public:
-  Lease() = default;
-  Lease(Lease&& other) noexcept;
-  Lease& operator=(Lease&& other) noexcept;
-  ~Lease();
-
-  // Gives the frame back; every later use of this lease throws Closed. Any order among leases.
-  void release() noexcept;
-
- private:
-  friend class Consumer;
-  Lease(FrameView view, unsigned attempt, std::shared_ptr<QueueCore> core, std::byte* frame, std::uint64_t participant)
-      : Received(view, attempt), core_(std::move(core)), frame_(frame), participant_(participant) {}
-
-  std::shared_ptr<QueueCore> core_;
-  std::byte* frame_ = nullptr;
-  std::uint64_t participant_ = 0;
 };
 
 // What `stat` shows of a queue, read without locks: each number is right, together they may be of different moments.

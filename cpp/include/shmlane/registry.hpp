@@ -48,19 +48,21 @@ class SHMLANE_EXPORT Registry {
   static Registry& global();
 
   // Makes T a type that crosses as Custom(object).
-  //   encode  const T& -> Encoded
-  //   decode  (const Metadata&, std::span<const std::byte>) -> T, which may borrow the payload; throws Corrupt
+  //   encoder  const T& -> Encoded
+  //   decoder  (const Metadata&, std::span<const std::byte>) -> T, which may borrow the payload; throws Corrupt
   // Frames with {"type": type, "version": version} come back as T. Further versions may be added, so that objects of
   // older producers stay readable: T is encoded by what was added for it last. The same type and version once more
   // replaces the former. A built-in type's name takes precedence for frames that carry the version.
   // Throws InvalidArgument for an empty name, a name that is not UTF-8, or version 0.
   template <class T, class Encode, class Decode>
-  void add(std::string type, std::uint32_t version, Encode encode, Decode decode) {
+  void add(std::string type, std::uint32_t version, Encode encoder, Decode decoder) {
     add_entry(
         std::move(type), version, typeid(T),
-        [encode = std::move(encode)](const void* object) -> Encoded { return encode(*static_cast<const T*>(object)); },
-        [decode = std::move(decode)](const Metadata& metadata, std::span<const std::byte> payload) {
-          return std::static_pointer_cast<const void>(std::make_shared<const T>(decode(metadata, payload)));
+        [function = std::move(encoder)](const void* object) -> Encoded {
+          return function(*static_cast<const T*>(object));
+        },
+        [function = std::move(decoder)](const Metadata& metadata, std::span<const std::byte> payload) {
+          return std::static_pointer_cast<const void>(std::make_shared<const T>(function(metadata, payload)));
         });
   }
   // Forgets a type's version; false if it was not there.
@@ -78,8 +80,8 @@ class SHMLANE_EXPORT Registry {
   struct Entry;
   struct State;
 
-  void add_entry(std::string type, std::uint32_t version, const std::type_info& of, EncodeFunction encode,
-                 DecodeFunction decode);
+  void add_entry(std::string type, std::uint32_t version, const std::type_info& of, EncodeFunction encoder,
+                 DecodeFunction decoder);
   [[nodiscard]] std::shared_ptr<const Entry> find(const Json& metadata) const;
   [[nodiscard]] std::shared_ptr<const Entry> find(const std::type_info& of) const;
   void warn_once(const Metadata& metadata) const;

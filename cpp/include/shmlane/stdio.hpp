@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shmlane/codec.hpp"
+#include "shmlane/export.hpp"
 #include "shmlane/object.hpp"
-#include "shmlane/queue.hpp"
+#include "shmlane/options.hpp"
 
 namespace shmlane {
 

@@ -29,6 +29,15 @@ using Map = std::vector<std::pair<std::string, Value>>;  // in the order of push
 inline constexpr std::size_t kMaxListItems = 1000;  // of one list or map
 inline constexpr unsigned kMaxListDepth = 10;       // lists and maps in one another, the outermost included
 
+namespace detail {
+
+template <class T, class Variant>
+inline constexpr bool kIsAlternative = false;
+template <class T, class... Types>
+inline constexpr bool kIsAlternative<T, std::variant<Types...>> = (std::same_as<T, Types> || ...);
+
+}  // namespace detail
+
 // One object of any type. Borrows bytes, text, items and pixels: from a Lease or Object when it came from there, from
 // whatever it was made of otherwise. Copies borrow from the same. Not thread-safe.
 class SHMLANE_EXPORT Value {
@@ -62,7 +71,7 @@ class SHMLANE_EXPORT Value {
     // T is one of Variant's alternatives, or a registered type. Null, or WrongType, if it is another.
     template <class T>
     [[nodiscard]] const T* get_if() const noexcept {
-      if constexpr (requires { std::get_if<T>(&variant_); }) {
+      if constexpr (detail::kIsAlternative<T, Variant>) {
         return std::get_if<T>(&variant_);
       } else {
         const auto* custom = std::get_if<Custom>(&variant_);

@@ -32,4 +32,6 @@ unsigned usable_cores() noexcept {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
+void yield_core() noexcept { ::sched_yield(); }
+
 }  // namespace shmlane::os

@@ -11,5 +11,6 @@ std::uint32_t process_id() noexcept;
 std::string process_name();
 std::uint64_t random_u64();
 unsigned usable_cores() noexcept;
+void yield_core() noexcept;
 
 }  // namespace shmlane::os

@@ -4,8 +4,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..codec import Codec, Context, Encoded, Metadata, Take, aligned, is_count, padding
-from ..errors import Corrupt, InvalidArgument
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take, aligned, is_count, padding
+from shmlane.errors import Corrupt, InvalidArgument
+
 from .plain import check_keys
 
 MAX_LEVELS = 10
@@ -45,7 +46,7 @@ def _encode_map(obj: Any, context: Context) -> Encoded:
     return Encoded({"type": "map", "items": named}, pieces, size)
 
 
-def _checked_items(metadata: Metadata, payload: memoryview, context: Context) -> Iterator[tuple[Metadata, memoryview]]:
+def checked_items(metadata: Metadata, payload: memoryview, context: Context) -> Iterator[tuple[Metadata, memoryview]]:
     """Each entry with its part of the payload, all of it checked."""
     entries = metadata.get("items")
     if not isinstance(entries, list) or len(entries) > MAX_ITEMS or context.level >= MAX_LEVELS:
@@ -65,13 +66,13 @@ def _checked_items(metadata: Metadata, payload: memoryview, context: Context) ->
 
 def _decode_list(metadata: Metadata, payload: memoryview, context: Context, take: Take) -> list[Any]:
     inner = context.deeper()
-    items = list(_checked_items(metadata, payload, context))
+    items = list(checked_items(metadata, payload, context))
     return [inner.codecs.decode(entry["metadata"], part, inner, take) for entry, part in items]
 
 
 def _decode_map(metadata: Metadata, payload: memoryview, context: Context, take: Take) -> dict[str, Any]:
     inner = context.deeper()
-    items = list(_checked_items(metadata, payload, context))
+    items = list(checked_items(metadata, payload, context))
     keys = [entry.get("key") for entry, _ in items]
     if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
         raise Corrupt(f"the keys of a map are not texts that differ: {str(keys)[:200]}")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..codec import Codec, Context, Encoded, Metadata, Take, Undecodable, is_count, piece_of
-from ..errors import Corrupt, InvalidArgument, UnsupportedType
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take, Undecodable, is_count, piece_of
+from shmlane.errors import Corrupt, InvalidArgument, UnsupportedType
+
 from .ndarray import describe_dtype, parse_dtype
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-ENCODINGS = ("raw", "png", "jpeg")
 CHANNELS = {"GRAY": 1, "GRAYA": 2, "RGB": 3, "RGBA": 4, "BGR": 3, "BGRA": 4}
 _MODES = {
     "L": ("GRAY", "|u1"),
@@ -35,6 +35,8 @@ _MODES = {
     "F": ("GRAY", "<f4"),
 }
 _MODE_OF = {pixels: mode for mode, pixels in _MODES.items()}
+_DTYPES = {"raw": ("|u1", "<u2", "<i4", "<f4"), "png": ("|u1", "<u2"), "jpeg": ("|u1",)}
+_MAX_EXTENT = 2**31 - 1
 _FILE_MODES = {"png": ("L", "LA", "RGB", "RGBA", "I;16"), "jpeg": ("L", "RGB")}
 
 
@@ -92,8 +94,8 @@ def is_image(obj: Any) -> bool:
 
 def check_encoding(encoding: str, quality: int | None) -> None:
     """Raises InvalidArgument."""
-    if encoding not in ENCODINGS:
-        raise InvalidArgument(f"the image encoding {encoding!r} is none of {', '.join(ENCODINGS)}")
+    if encoding not in _DTYPES:
+        raise InvalidArgument(f"the image encoding {encoding!r} is none of {', '.join(_DTYPES)}")
     low, high = (0, 9) if encoding == "png" else (1, 95)
     if quality is not None and not (encoding != "raw" and low <= quality <= high):
         raise InvalidArgument(f"image quality {quality!r} for {encoding}: PNG takes 0 to 9, JPEG 1 to 95, raw none")
@@ -113,8 +115,8 @@ def _describe(shape: tuple[int, ...], dtype: np.dtype[Any], order: str | None) -
             f"(height, width, channels) and one of {', '.join(CHANNELS)}"
         )
     description = describe_dtype(dtype)
-    if not isinstance(description, str) or dtype.kind not in "uif" or description[0] not in "<>|":
-        raise UnsupportedType(f"pixels of {dtype} are no image: they are integers or floats")
+    if not isinstance(description, str) or description not in _DTYPES["raw"]:
+        raise UnsupportedType(f"pixels of {dtype} are no image: they are of one of {', '.join(_DTYPES['raw'])}")
     return _Pixels(shape[1], shape[0], order, description)
 
 
@@ -126,7 +128,7 @@ def _encode(obj: Any, context: Context) -> Encoded:
         if wanted.encoding == "raw":
             return Encoded(pixels.metadata("raw"), (piece_of(wanted.pixels),), wanted.pixels.nbytes)
         data = np.ascontiguousarray(wanted.pixels).reshape(-1).view(np.uint8)
-        return _encode_file(_new_image(pixels, memoryview(data), False), wanted)
+        return _encode_file(_new_image(pixels, data.data, False), wanted)
     if not is_image(wanted.pixels) or isinstance(wanted.pixels, AsImage):
         raise UnsupportedType(f"a {type(wanted.pixels).__name__} is no image: give a Pillow image or a NumPy array")
     image: Image = wanted.pixels
@@ -172,12 +174,14 @@ def _pillow() -> ModuleType:
 
 def _parse(metadata: Metadata) -> _Pixels:
     width, height, channels = (metadata.get(key) for key in ("width", "height", "channels"))
-    order, dtype = metadata.get("order"), metadata.get("dtype")
-    if not (isinstance(order, str) and is_count(width) and is_count(height) and CHANNELS.get(order) == channels):
+    order, dtype, encoding = metadata.get("order"), metadata.get("dtype"), metadata.get("encoding")
+    fits = isinstance(order, str) and is_count(width) and is_count(height) and CHANNELS.get(order) == channels
+    if not fits or not isinstance(encoding, str) or dtype not in _DTYPES.get(encoding, ()):
         raise Corrupt(f"this metadata describes no image: {str(metadata)[:300]}")
-    if not isinstance(dtype, str) or parse_dtype(dtype).kind not in "uif":
-        raise Corrupt(f"{str(dtype)[:100]!r} is no dtype of pixels")
-    return _Pixels(int(width or 0), int(height or 0), order, dtype)
+    pixels = _Pixels(int(width or 0), int(height or 0), str(order), str(dtype))
+    if max(pixels.shape) > _MAX_EXTENT or (encoding != "raw" and pixels.order.startswith("BGR")):
+        raise Corrupt(f"an image cannot be like this: {str(metadata)[:300]}")
+    return pixels
 
 
 def view_pixels(metadata: Metadata, payload: memoryview) -> NDArray[Any]:
@@ -194,11 +198,8 @@ def view_pixels(metadata: Metadata, payload: memoryview) -> NDArray[Any]:
 
 def _decode(metadata: Metadata, payload: memoryview, context: Context, take: Take) -> Any:
     pixels = _parse(metadata)
-    encoding = metadata.get("encoding")
-    if encoding in _FILE_MODES:
-        return _decode_file(pixels, encoding, payload)
-    if encoding != "raw":
-        raise Undecodable(f"the image encoding {str(encoding)[:40]!r} is none of {', '.join(ENCODINGS)}")
+    if metadata["encoding"] != "raw":
+        return _decode_file(pixels, metadata["encoding"], payload)
     array = view_pixels(metadata, payload)
     if pixels.mode is not None:
         return _new_image(pixels, payload, take is not Take.COPY)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import Codec, Context, Encoded, Metadata, Take, Undecodable, is_count, piece_of
-from ..errors import Corrupt, UnsupportedType
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take, Undecodable, is_count, piece_of
+from shmlane.errors import Corrupt, UnsupportedType
 
 _PLAIN_KINDS = "biufcmMSUV"
 _PLAIN_TEXT = re.compile(r"[<>|][biufcmMSUV][0-9]{1,10}(\[[0-9]{0,10}[A-Za-z]{1,2}\])?")
@@ -38,7 +38,7 @@ def describe_dtype(dtype: np.dtype[Any]) -> str | list[Any]:
 def _describe_fields(dtype: np.dtype[Any]) -> list[Any]:
     for name in dtype.names or ():
         if isinstance(describe_dtype(dtype[name].base), str) and dtype[name].base.isbuiltin == _USER_DEFINED:
-            raise UnsupportedType(f"the field {name!r} is of {dtype[name].base}: NumPy cannot describe it in a structure")
+            raise UnsupportedType(f"the field {name!r} is of {dtype[name].base}: NumPy cannot describe that")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of metadata that programs attach to dtypes: not data
@@ -65,7 +65,8 @@ def _parse_text(text: str) -> np.dtype[Any]:
             import ml_dtypes
         except ImportError:
             raise Undecodable(f"arrays of {text} need the package ml_dtypes") from None
-        return np.dtype(getattr(ml_dtypes, text))
+        user_defined: np.dtype[Any] = np.dtype(getattr(ml_dtypes, text))
+        return user_defined
     if not _PLAIN_TEXT.fullmatch(text):
         raise ValueError("not as numpy.dtype.str spells one")
     return np.dtype(text)
@@ -73,8 +74,8 @@ def _parse_text(text: str) -> np.dtype[Any]:
 
 @functools.lru_cache(maxsize=64)
 def _parse_fields(text: str) -> np.dtype[Any]:
-    dtype = np.lib.format.descr_to_dtype(_fields(json.loads(text), 0))
-    return np.dtype(dtype)
+    fields: Any = _fields(json.loads(text), 0)
+    return np.dtype(np.lib.format.descr_to_dtype(fields))
 
 
 def _fields(description: Any, level: int) -> str | list[tuple[Any, ...]]:

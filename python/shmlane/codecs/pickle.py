@@ -8,8 +8,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from ..codec import Codec, Context, Encoded, Metadata, Take, Undecodable, aligned, copy_of, is_count, padding
-from ..errors import Corrupt, UnsupportedType
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take, Undecodable, aligned, copy_of, is_count, padding
+from shmlane.errors import Corrupt, UnsupportedType
 
 PROTOCOL = 5
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..codec import Codec, Context, Encoded, Metadata, Take
-from ..errors import Corrupt, InvalidArgument, UnsupportedType
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take
+from shmlane.errors import Corrupt, InvalidArgument, UnsupportedType
 
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _MAX_JSON_LEVELS = 500

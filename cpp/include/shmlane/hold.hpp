@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a handle may hold in a ring: a Reservation of a producer, a Lease of a consumer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "shmlane/export.hpp"
+#include "shmlane/frame.hpp"
+#include "shmlane/object.hpp"
+
+namespace shmlane {
+
+class QueueCore;  // the participant whose hold it is (private)
+
+// A place in the ring that one producer fills. Must be committed, or is aborted at the end of its life.
+class SHMLANE_EXPORT Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+
+  // Writable memory in the ring, 64-byte aligned, uninitialised. Throws Closed after commit or abort.
+  [[nodiscard]] std::span<std::byte> payload() const;
+  [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
+  // Keeps the ring mapped for whoever may still hold pointers into payload() after commit or abort; null then.
+  [[nodiscard]] std::shared_ptr<const void> memory() const noexcept { return core_; }
+
+  // Publishes the whole payload with the metadata given to reserve().
+  void commit();
+  // Publishes the first `payload_size` bytes with other metadata. Throws TooLarge if either needs more than reserved.
+  void commit(std::string_view metadata, std::uint64_t payload_size);
+  void abort() noexcept;
+
+ private:
+  friend class Producer;
+  std::shared_ptr<QueueCore> core_;
+  std::byte* frame_ = nullptr;
+  std::uint64_t position_ = 0;
+  std::uint64_t participant_ = 0;
+  FrameExtents extents_{};
+  std::string metadata_;
+};
+
+// A frame held by one consumer and read in place. Released at the end of its life; may outlive its Consumer.
+class SHMLANE_EXPORT Lease : public Received {
+ public:
+  Lease() = default;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  // Gives the frame back; every later use of this lease throws Closed. Any order among leases.
+  void release() noexcept;
+
+ private:
+  friend class Consumer;
+  Lease(FrameView view, unsigned attempt, std::shared_ptr<QueueCore> core, std::byte* frame, std::uint64_t participant)
+      : Received(view, attempt), core_(std::move(core)), frame_(frame), participant_(participant) {}
+
+  std::shared_ptr<QueueCore> core_;
+  std::byte* frame_ = nullptr;
+  std::uint64_t participant_ = 0;
+};
+
+}  // namespace shmlane

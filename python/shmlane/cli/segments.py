@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands ls, stat and rm: segments seen from outside."""
+
+import json
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shmlane import _backend
+from shmlane.errors import Error, InvalidArgument
+from shmlane.sizes import format_size
+
+from . import warn
+from .describe import printable
+
+Segment = dict[str, Any]
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+_WIDE = 1000  # columns of a pipe: nothing is folded there
+
+
+def ls(
+    as_json: _AsJson = False,
+    interval: Annotated[
+        float | None, typer.Option(help="Watch for so many seconds, and show rates.", metavar="SECONDS")
+    ] = None,
+) -> None:
+    """List the segments that you may read."""
+    if interval is not None and not 0 < interval <= 3600:
+        raise InvalidArgument("--interval is between 0 and 3600 seconds")
+    segments = _backend.active.list_segments()
+    if interval is not None:
+        segments = _with_rates(segments, interval)
+    if as_json:
+        _write_json(segments)
+        return
+    rates = ("OBJECTS/S", "RATE") if interval is not None else ()
+    table = _table("NAME", "KIND", "CAPACITY", "USED", "OBJECTS", "PRODUCERS", "CONSUMERS", *rates, "AGE")
+    for segment in segments:
+        table.add_row(*map(Text, _row(segment)))
+    _console().print(table)
+
+
+def _row(segment: Segment) -> list[str]:
+    row = [printable(segment["name"]), segment["kind"], format_size(segment["capacity"]), _used(segment)]
+    row += [str(segment[key]) for key in ("objects", "producers", "consumers")]
+    if "objects_per_second" in segment:
+        row += [f"{segment['objects_per_second']:.1f}", format_size(int(segment["bytes_per_second"])) + "/s"]
+    return [*row, _age(segment["created"])]
+
+
+def _with_rates(before: list[Segment], interval: float) -> list[Segment]:
+    """The segments that are there after ``interval`` seconds, with rates of those that were there before, too."""
+    start = time.monotonic()
+    time.sleep(interval)
+    after = _backend.active.list_segments()
+    seconds = time.monotonic() - start
+    known = {(segment["name"], segment["created"]): segment for segment in before}
+    for segment in after:
+        first = known.get((segment["name"], segment["created"]), segment)
+        segment["objects_per_second"] = max(0, segment["popped"] - first["popped"]) / seconds
+        segment["bytes_per_second"] = max(0, segment["popped_bytes"] - first["popped_bytes"]) / seconds
+    return after
+
+
+def stat(name: Annotated[str, typer.Argument(help="Name of the queue.")], as_json: _AsJson = False) -> None:
+    """Show all there is to know about one segment."""
+    segment = _backend.active.inspect_segment(name)
+    if as_json:
+        _write_json(segment)
+        return
+    console = _console()
+    facts = Table.grid(padding=(0, 2))
+    for key, value in _facts(segment).items():
+        facts.add_row(Text(key), Text(value))
+    console.print(facts)
+    if segment["participants"]:
+        table = _table("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "HOLDS")
+        for participant in segment["participants"]:
+            table.add_row(*map(Text, _participant(participant)))
+        console.print(table)
+
+
+def _facts(segment: Segment) -> dict[str, str]:
+    facts = {"name": printable(segment["name"])}
+    facts |= {key: str(segment[key]) for key in ("kind", "version", "state")}
+    facts |= {
+        "mode": f"{segment['mode']:04o}",
+        "size": format_size(segment["size"]),
+        "capacity": format_size(segment["capacity"]),
+        "used": _used(segment),
+        "age": _age(segment["created"]),
+    }
+    for key in ("objects", "pushed", "popped", "dropped", "redelivered", "waits", "recovered"):
+        facts[key] = str(segment[key])
+    for key in ("pushed", "popped"):
+        facts[key] += f" ({format_size(segment[key + '_bytes'])})"
+    return facts
+
+
+def _participant(participant: Segment) -> list[str]:
+    holds = [f"{hold['state']} {format_size(hold['nbytes'])}" for hold in participant["holds"]]
+    return [
+        str(participant["pid"]),
+        printable(participant["process"]),
+        ", ".join(participant["roles"]),
+        "yes" if participant["alive"] else "dead",
+        _age(participant["attached"]),
+        ", ".join(holds) or "-",
+    ]
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(help="Names of queues.", metavar="NAME...")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask, even if somebody lives in it.")] = False,
+) -> None:
+    """Remove segments. Who lives in one goes on, but newcomers get a new one."""
+    failed = False
+    for name in names:
+        try:
+            removed = _backend.active.remove_segment(name, force) or (
+                _confirm(name) and _backend.active.remove_segment(name, True)
+            )
+        except Error as error:
+            warn(str(error))
+            removed = False
+        failed = failed or not removed
+    if failed:
+        raise typer.Exit(1)
+
+
+def _confirm(name: str) -> bool:
+    if not sys.stdin.isatty():
+        warn(f"somebody lives in {printable(name)!r}; it was not removed: use --force")
+        return False
+    return typer.confirm(f"Somebody lives in {printable(name)!r}. Remove it?", err=True)
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+
+def _write_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _used(segment: Segment) -> str:
+    share = f" ({segment['used'] / segment['capacity']:.0%})" if segment["capacity"] else ""
+    return format_size(segment["used"]) + share
+
+
+def _age(since: float) -> str:
+    seconds = max(0, int(time.time() - since))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

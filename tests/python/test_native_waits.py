@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extension's waits, signals, errors, log, and the descriptors and segments it looks at."""
+
+import itertools
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shmlane import _native, errors
+
+BYTES = b'{"type":"bytes"}'
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    unique = f"test-native-waits-{os.getpid()}-{next(_numbers)}"
+    yield unique
+    with suppress(errors.NotFound):
+        _native.remove_segment(unique, force=True)
+
+
+@pytest.fixture
+def ends(name: str) -> Iterator[tuple[_native.Producer, _native.Consumer]]:
+    producer = _native.Producer(name, capacity=1 << 20)
+    consumer = _native.Consumer(name)
+    yield producer, consumer
+    producer.close()
+    consumer.close()
+
+
+def fill(producer: _native.Producer) -> None:
+    with pytest.raises(errors.Full):
+        while True:
+            producer.push_plain(bytes(100_000), 0)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it; the time limit of the test is the watchdog."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def in_thread(function: Callable[..., Any], *arguments: Any) -> tuple[threading.Thread, list[Any]]:
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(function(*arguments))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results
+
+
+def waits(name: str) -> int:
+    return int(_native.inspect_segment(name)["waits"])
+
+
+PROGRAMS = {
+    "pop": "c.pop_plain()",
+    "pop many": "c.pop_plain_many(3)",
+    "acquire": "c.acquire()",
+    "wait": "c.wait()",
+    "push": "p.push_plain(bytes(1000))",
+    "push many": "p.push_plain_many([bytes(1000)])",
+    "push parts": "p.push(b'{}', [bytes(1000)])",
+    "reserve": "p.reserve(b'{}', 1000)",
+}
+PRELUDE = """
+import sys
+from shmlane import _native
+name = sys.argv[1]
+p = _native.Producer(name, capacity=4096)
+c = _native.Consumer(name)
+"""
+FILL = "while p.push_plain_many([bytes(100)] * 8, 0) == 8: pass\n"
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_ctrl_c_ends_every_wait(name: str, program: str) -> None:
+    source = PRELUDE + (FILL if program.startswith("p.") else "") + f"print('ready', flush=True)\n{program}\n"
+    child = subprocess.Popen(
+        [sys.executable, "-c", source, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    until(lambda: waits(name) > 0)
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate()
+    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    assert child.returncode == -signal.SIGINT
+    with pytest.raises(errors.NotFound):
+        _native.inspect_segment(name)
+
+
+@pytest.mark.parametrize("end", ["read", "write"])
+def test_ctrl_c_ends_a_wait_for_a_pipe(end: str) -> None:
+    source = "from shmlane import _native\nimport os\nr, w = os.pipe()\nprint('ready', flush=True)\n" + (
+        "_native.StdioReader(r, 1 << 30).read()"
+        if end == "read"
+        else "_native.StdioWriter(w).write(b'{}', [bytes(1 << 24)])"
+    )
+    child = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    until(lambda: _sleeps_in_pipe(child.pid))
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate()
+    assert "KeyboardInterrupt" in stderr
+    assert child.returncode == -signal.SIGINT
+
+
+def _sleeps_in_pipe(pid: int) -> bool:
+    with open(f"/proc/{pid}/wchan") as file:
+        return "pipe" in file.read()
+
+
+@pytest.mark.parametrize("method", ["pop_plain", "acquire", "wait"])
+def test_a_wait_lets_other_threads_of_python_run(ends: Any, method: str) -> None:
+    producer, consumer = ends
+    thread, results = in_thread(getattr(consumer, method))
+    until(lambda: consumer.stat()["waits"] > 0)
+    producer.push_plain(b"x")
+    thread.join()
+    assert len(results) == 1
+    assert not isinstance(results[0], Exception)
+
+
+def test_a_push_that_waits_lets_other_threads_of_python_run(ends: Any) -> None:
+    producer, consumer = ends
+    fill(producer)
+    thread, results = in_thread(producer.push_plain, bytes(100_000))
+    until(lambda: producer.stat()["waits"] > 0)
+    consumer.pop_plain()
+    thread.join()
+    assert results == [True]
+
+
+def test_an_object_without_other_references_survives_a_push_that_waits(ends: Any) -> None:
+    producer, consumer = ends
+    fill(producer)
+    thread, results = in_thread(lambda: producer.push_plain(np.full(100_000, 7, np.uint8)))
+    until(lambda: producer.stat()["waits"] > 0)
+    while type(obj := consumer.pop_plain()) is bytes:
+        pass
+    thread.join()
+    assert results == [True]
+    assert (obj == 7).all()
+
+
+def test_cancel_wait_ends_a_wait_of_another_thread(ends: Any) -> None:
+    producer, consumer = ends
+    fill(producer)
+    other = _native.Consumer(producer.name)
+    for handle in (producer, other):
+        while other.size() and handle is other:
+            other.pop_plain()
+        before = handle.stat()["waits"]
+        thread, results = in_thread(handle.wait)
+        until(lambda before=before, handle=handle: handle.stat()["waits"] > before)
+        while thread.is_alive():
+            handle.cancel_wait()
+            time.sleep(0.01)
+        assert results == [False]
+
+
+def test_close_ends_a_wait_of_another_thread_with_closed(ends: Any) -> None:
+    _, consumer = ends
+    thread, results = in_thread(consumer.pop_plain)
+    until(lambda: _native.inspect_segment(consumer.name)["waits"] > 0)
+    consumer.close()
+    thread.join()
+    assert [type(result) for result in results] == [errors.Closed]
+
+
+def test_a_daemon_thread_in_a_wait_does_not_break_the_end_of_the_process(name: str) -> None:
+    source = PRELUDE + "import threading, time\nthreading.Thread(target=c.pop_plain, daemon=True).start()\n"
+    source += "while not c.stat()['waits']: time.sleep(0.01)\n"
+    done = subprocess.run([sys.executable, "-c", source, name], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_end_of_stream_is_none_or_an_empty_batch(ends: Any) -> None:
+    producer, consumer = ends
+    producer.push_plain(b"last")
+    producer.close()
+    assert consumer.pop_plain() == b"last"
+    assert consumer.pop_plain() is None
+    assert consumer.acquire() is None
+    assert consumer.pop_plain_many(5) == []
+    assert consumer.wait() is True
+
+
+def test_time_outs_are_seconds_and_none_is_for_ever(ends: Any) -> None:
+    producer, consumer = ends
+    for timeout in (0, -1, -math.inf, 0.0, 0.01, np.float32(0.01)):
+        with pytest.raises(errors.Empty):
+            consumer.pop_plain(timeout)
+        with pytest.raises(errors.Empty):
+            consumer.acquire(timeout=timeout)
+        with pytest.raises(errors.Empty):
+            consumer.pop_plain_many(1, timeout)
+        assert consumer.wait(timeout) is False
+    for timeout in (None, math.inf, 1e300, 10**12, True):
+        producer.push_plain(b"x", timeout)
+        assert consumer.pop_plain(timeout) == b"x"
+
+
+@pytest.mark.parametrize(("timeout", "error"), [(math.nan, errors.InvalidArgument), ("1", TypeError), ([], TypeError)])
+def test_a_time_out_that_is_none_is_refused(ends: Any, timeout: Any, error: type[Exception]) -> None:
+    producer, consumer = ends
+    for call in (consumer.pop_plain, consumer.acquire, consumer.wait, producer.wait):
+        with pytest.raises(error):
+            call(timeout)
+    with pytest.raises(error):
+        producer.push_plain(b"x", timeout)
+    assert producer.size() == 0
+
+
+def test_raw_methods_check_their_arguments(ends: Any) -> None:
+    producer, consumer = ends
+    assert producer.push_plain(obj=b"x", timeout=0)
+    assert consumer.pop_plain(timeout=0) == b"x"
+    for wrong in (
+        lambda: producer.push_plain(),
+        lambda: producer.push_plain(timeout=0),
+        lambda: producer.push_plain(b"x", 0, 0),
+        lambda: producer.push_plain(b"x", obj=b"y"),
+        lambda: producer.push_plain(b"x", tmeout=0),
+        lambda: consumer.pop_plain(0, 0),
+        lambda: _native.Producer.push_plain(consumer, b"x"),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    with pytest.raises(errors.Closed, match="never initialised"):
+        _native.Consumer.pop_plain(_native.Consumer.__new__(_native.Consumer))
+
+
+def test_errors_are_the_classes_of_shmlane_errors(name: str) -> None:
+    for wrong, error in [
+        (lambda: _native.Producer(""), errors.InvalidName),
+        (lambda: _native.Producer("a/b"), errors.InvalidName),
+        (lambda: _native.Consumer("\ud800"), errors.InvalidName),
+        (lambda: _native.Producer(name, capacity=-1), errors.InvalidArgument),
+        (lambda: _native.Producer(name, capacity=2**70), errors.InvalidArgument),
+        (lambda: _native.Producer(name, policy="wait"), errors.InvalidArgument),
+        (lambda: _native.Producer(name, stale="never"), errors.InvalidArgument),
+        (lambda: _native.Producer(name, mode=0o1777), errors.InvalidArgument),
+        (lambda: _native.Consumer(name, max_attempts=0), errors.InvalidArgument),
+        (lambda: _native.Consumer(name, on_death="retry"), errors.InvalidArgument),
+        (lambda: _native.inspect_segment(name), errors.NotFound),
+        (lambda: _native.remove_segment(name), errors.NotFound),
+        (lambda: _native.Producer(name, capacity=1.5), TypeError),
+    ]:
+        with pytest.raises(error):
+            wrong()
+    producer = _native.Producer(name, capacity=4096, wait_for_consumer=0.01)
+    with pytest.raises(errors.NoConsumers):
+        producer.push_plain(b"x")
+    with pytest.raises(errors.CapacityMismatch):
+        _native.Consumer(name, capacity=8192)
+    with pytest.raises(errors.TooLarge):
+        producer.push_plain(bytes(5000))
+    producer.close()
+    assert producer.closed
+    with pytest.raises(errors.Closed):
+        producer.push_plain(b"x")
+
+
+def test_full_names_who_holds_the_oldest_frame(ends: Any) -> None:
+    producer, consumer = ends
+    producer.push_plain(b"held")
+    lease = consumer.acquire()
+    fill(producer)
+    with pytest.raises(errors.Full, match=rf"process {os.getpid()} .*lease"):
+        producer.push_plain(bytes(100_000), 0.01)
+    assert bytes(lease) == b"held"
+
+
+def test_what_the_core_says_goes_to_logging(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    source = PRELUDE + "p.push_plain(b'lost')\nimport os\nos._exit(0)\n"
+    subprocess.run([sys.executable, "-c", source, name], check=True)
+    with caplog.at_level(logging.INFO, logger="shmlane"):
+        producer = _native.Producer(name)
+        until(lambda: bool(caplog.records))
+    assert caplog.records[0].name == "shmlane"
+    assert "1 objects in it are discarded" in caplog.records[0].getMessage()
+    assert producer.size() == 0

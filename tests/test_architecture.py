@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house of ARCHITECTURE.md holds: a file includes only from its own or a lower floor, and no room is too large."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+CPP_FLOORS = [
+    ["os/*", "error", "log", "export", "wire", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
+    ["segment", "participants", "frame", "codec", "json_text"],
+    ["lock", "creation_lock", "waiting", "dtype", "ndarray", "image", "fields"],
+    ["attachment", "ring", "ring_lock", "ring_recovery", "object", "stdio", "registry", "value", "codecs", "codecs_plain", "codecs_list", "hold"],
+    ["queue", "queue_core", "producer", "consumer", "inspect"],
+    ["opencv_views", "opencv"],
+]
+
+PYTHON_FLOORS = [
+    ["errors", "_log", "sizes", "_build", "_native", "_exit"],
+    ["_backend", "codec"],
+    ["codecs"],
+    ["registry"],
+    ["lease", "reservation", "_ready", "stdio", "handle"],
+    ["queue"],
+    ["aio", "_feeder"],
+    ["dropin"],
+    ["__init__"],
+    ["cli", "__main__"],
+]
+
+LONGEST = {".hpp": 200, ".cpp": 400, ".py": 350}
+
+
+def floor_of(floors: list[list[str]], room: str) -> int:
+    for number, rooms in enumerate(floors):
+        if room in rooms or f"{room.split('/')[0]}/*" in rooms:
+            return number
+    pytest.fail(f"{room} has no floor: give it one here and in ARCHITECTURE.md")
+
+
+def cpp_files() -> list[Path]:
+    return sorted([*ROOT.glob("cpp/src/**/*.[ch]pp"), *ROOT.glob("cpp/include/**/*.hpp")])
+
+
+def cpp_room(path: Path) -> str:
+    base = "cpp/src" if path.is_relative_to(ROOT / "cpp/src") else "cpp/include/shmlane"
+    return path.relative_to(ROOT / base).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", cpp_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_cpp_file_includes_only_from_its_own_or_a_lower_floor(path: Path) -> None:
+    own = floor_of(CPP_FLOORS, cpp_room(path))
+    for included in re.findall(r'#include "([^"]+)\.hpp"', path.read_text()):
+        room = included.removeprefix("shmlane/")
+        assert floor_of(CPP_FLOORS, room) <= own, f"{cpp_room(path)} includes {room} from above"
+
+
+@pytest.mark.parametrize("path", cpp_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_only_os_includes_headers_of_the_system(path: Path) -> None:
+    if "os" in path.parts:
+        return
+    allowed = {"sys/single_threaded.h"}  # a variable of glibc, no call
+    found = re.findall(r"#include <((?:sys|linux)/[^>]+|unistd\.h|fcntl\.h|semaphore\.h|sched\.h|pthread\.h)>", path.read_text())
+    assert set(found) <= allowed
+
+
+def python_room(path: Path) -> str:
+    return path.relative_to(ROOT / "python/shmlane").parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms: set[str] = set()
+    depth = len(path.relative_to(ROOT / "python/shmlane").parts)
+    for node in runtime_nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            rooms.update([node.module.split(".")[0]] if node.module else [name.name for name in node.names])
+    return rooms
+
+
+def runtime_nodes(tree: ast.AST) -> list[ast.AST]:
+    """All statements but those under ``if TYPE_CHECKING`` and in function bodies, where a cycle does no harm."""
+    found: list[ast.AST] = []
+    for node in ast.iter_child_nodes(tree):
+        checking = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        if checking or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        found += [node, *runtime_nodes(node)]
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("python/shmlane/**/*.py")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_a_python_module_imports_only_from_its_own_or_a_lower_floor(path: Path) -> None:
+    own = floor_of(PYTHON_FLOORS, python_room(path))
+    for room in imported_rooms(path):
+        assert floor_of(PYTHON_FLOORS, room) <= own, f"{python_room(path)} imports {room} from above"
+
+
+def test_no_room_has_outgrown_its_limit() -> None:
+    files = [*cpp_files(), *ROOT.glob("cpp/bindings/*"), *ROOT.glob("python/shmlane/**/*.py")]
+    too_long = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in files
+        if (lines := len(path.read_text().splitlines())) > LONGEST.get(path.suffix, 10**9)
+    }
+    assert not too_long
