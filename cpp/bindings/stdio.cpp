@@ -25,8 +25,13 @@ struct Shared {
   std::mutex mutex;
   End end;
 };
-using Writer = Shared<StdioProducer>;
 using Reader = Shared<StdioConsumer>;
+
+// When the collector finds it, its descriptor may be somebody else's already: only end() writes the end frame.
+struct Writer : Shared<StdioProducer> {
+  using Shared::Shared;
+  ~Writer() { end.abandon(); }
+};
 
 void write(Writer& writer, const py::bytes& metadata, const py::object& buffers) {
   const Parts parts(buffers);
@@ -64,8 +69,7 @@ int payload_buffer(PyObject* self, Py_buffer* view, int flags) {
 }
 
 void bind_writer(py::module_& module) {
-  py::class_<Writer> type(module, "StdioWriter", py::is_final(), py::release_gil_before_calling_cpp_dtor(),
-                          "Writes frames to a descriptor that it borrows.");
+  py::class_<Writer> type(module, "StdioWriter", py::is_final(), "Writes frames to a descriptor that it borrows.");
   type.def(py::init([](int fd) { return std::make_unique<Writer>(fd, &interrupt_check); }), py::arg("fd"));
   type.def("write", &write, py::arg("metadata"), py::arg("parts"),
            "Write one frame whose payload is the concatenation of contiguous buffers.");

@@ -110,7 +110,7 @@ class Consumer(_Handle):
         """The next frame in place; None at the end of stream. Raises Empty."""
     def pop_plain(self, timeout: float | None = None) -> Any:
         """The next object, copied out, if it is a bytes, text or plain ndarray; else its Lease; None at the end."""
-    def pop_plain_many(self, max: int, timeout: float | None = None) -> list[Any]:
+    def pop_plain_many(self, max: int, timeout: float | None = None) -> list[Any]:  # noqa: A002
         """Up to ``max`` of what pop_plain gives, as soon as there is one; [] at the end. Raises Empty."""
 
 @final

@@ -118,7 +118,7 @@ class AsyncConsumer(_AsyncHandle[Consumer]):
         """As ``Consumer.pop``. Cancelled, it has taken nothing."""
         return await self._take(self.handle.pop, timeout)
 
-    async def pop_many(self, max: int, timeout: float | None = None) -> list[Any]:
+    async def pop_many(self, max: int, timeout: float | None = None) -> list[Any]:  # noqa: A002
         """As ``Consumer.pop_many``. Cancelled, it has taken nothing."""
         objs: list[Any] = await self._take(lambda timeout: self.handle.pop_many(max, timeout), timeout)
         return objs

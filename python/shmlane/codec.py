@@ -72,7 +72,7 @@ class Codec(NamedTuple):
     decode: Callable[[Metadata, memoryview, Context, Take], Any]
 
 
-class Undecodable(Exception):
+class Undecodable(Exception):  # noqa: N818
     """This process cannot decode a sound frame (something is not installed or not allowed): it arrives raw."""
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+# ruff: noqa: A001, N818 - the names are those of the C++ table
 """The one table of errors: one exception per code, the same names as in C++ (``shmlane/error.hpp``).
 
 Each also is the exception that Python's own library raises in such a case, so ``except queue.Full`` or

@@ -239,7 +239,7 @@ class Consumer(Handle):
             return END
         return self._decode(got) if type(got) is self._lease_type else got
 
-    def pop_many(self, max: int, timeout: float | None = None) -> list[Any]:
+    def pop_many(self, max: int, timeout: float | None = None) -> list[Any]:  # noqa: A002
         """Up to ``max`` objects as soon as there is one, with one lock; an empty list at the end of stream.
 
         Raises what ``pop`` raises. If one of them cannot be decoded, the error's ``popped`` has the others.

@@ -51,7 +51,7 @@ class Registry:
 
     def register(
         self,
-        type: str,
+        type: str,  # noqa: A002
         encode: Encode | None = None,
         decode: Decode | None = None,
         version: int = 1,
@@ -80,7 +80,7 @@ class Registry:
             if decode is not None:
                 self._decoders = {**self._decoders, (type, custom.version): codec}
 
-    def unregister(self, type: str, version: int = 1) -> None:
+    def unregister(self, type: str, version: int = 1) -> None:  # noqa: A002
         """Forget a type's version, if it is there, and what encodes objects of that type."""
         with self._lock:
             self._decoders = {key: codec for key, codec in self._decoders.items() if key != (type, version)}

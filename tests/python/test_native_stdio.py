@@ -60,6 +60,16 @@ def test_a_payload_from_a_pipe_is_owned_writable_and_aligned(pipe: tuple[int, in
     assert view.tobytes() == b"xbc"
 
 
+def test_a_writer_that_is_forgotten_writes_nothing_more(pipe: tuple[int, int]) -> None:
+    _native.StdioWriter(pipe[1]).write(BYTES, [b"abc"])
+    os.close(pipe[1])
+    reader = _native.StdioReader(pipe[0], LIMIT)
+    assert reader.read() is not None
+    size = reader.offset
+    assert reader.read() is None
+    assert reader.offset == size
+
+
 def test_a_closed_reader_is_broken_pipe(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     writer = _native.StdioWriter(pipe[1])

@@ -40,6 +40,25 @@ def ends(name: str) -> Iterator[tuple[_native.Producer, _native.Consumer]]:
     consumer.close()
 
 
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python programs and waits until they say "ready"."""
+    children: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        child = subprocess.Popen([sys.executable, "-c", *arguments], stdout=pipe, stderr=pipe, text=True)
+        children.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        return child
+
+    yield run
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
 def fill(producer: _native.Producer) -> None:
     with pytest.raises(errors.Full):
         while True:
@@ -91,36 +110,24 @@ FILL = "while p.push_plain_many([bytes(100)] * 8, 0) == 8: pass\n"
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
-def test_ctrl_c_ends_every_wait(name: str, program: str) -> None:
+def test_ctrl_c_ends_every_wait(name: str, start: Any, program: str) -> None:
     source = PRELUDE + (FILL if program.startswith("p.") else "") + f"print('ready', flush=True)\n{program}\n"
-    child = subprocess.Popen(
-        [sys.executable, "-c", source, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    child = start(source, name)
     until(lambda: waits(name) > 0)
+    interrupt(child)
+
+
+@pytest.mark.parametrize("program", ["StdioReader(r, 1 << 30).read()", "StdioWriter(w).write(b'{}', [bytes(1 << 24)])"])
+def test_ctrl_c_ends_a_wait_for_a_pipe(start: Any, program: str) -> None:
+    child = start(f"from shmlane._native import *\nimport os\nr, w = os.pipe()\nprint('ready', flush=True)\n{program}")
+    until(lambda: _sleeps_in_pipe(child.pid))
+    interrupt(child)
+
+
+def interrupt(child: subprocess.Popen[str]) -> None:
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate()
     assert stderr.rstrip().endswith("KeyboardInterrupt")
-    assert child.returncode == -signal.SIGINT
-    with pytest.raises(errors.NotFound):
-        _native.inspect_segment(name)
-
-
-@pytest.mark.parametrize("end", ["read", "write"])
-def test_ctrl_c_ends_a_wait_for_a_pipe(end: str) -> None:
-    source = "from shmlane import _native\nimport os\nr, w = os.pipe()\nprint('ready', flush=True)\n" + (
-        "_native.StdioReader(r, 1 << 30).read()"
-        if end == "read"
-        else "_native.StdioWriter(w).write(b'{}', [bytes(1 << 24)])"
-    )
-    child = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    until(lambda: _sleeps_in_pipe(child.pid))
-    child.send_signal(signal.SIGINT)
-    _, stderr = child.communicate()
-    assert "KeyboardInterrupt" in stderr
     assert child.returncode == -signal.SIGINT
 
 

@@ -118,10 +118,9 @@ def _bad_lengths() -> Iterator[Vector]:
     yield _invalid("payload_size_bit_flipped", flip(whole, _PAYLOAD_SIZE, 2), "W-22", "96 bytes instead of 100")
     yield _invalid("metadata_size_bit_flipped", flip(whole, _METADATA_SIZE, 4), "W-22", "0 bytes instead of 16")
     yield _invalid("payload_offset_bit_flipped", flip(small, _PAYLOAD_OFFSET, 7), "W-22", "192 instead of 64")
-    yield _invalid(
-        "payload_offset_too_early", replace(_BASE, offset=0), "W-25", "the payload would begin in the header"
-    )
-    odd = replace(_BASE, offset=72)
+    early = replace(_BASE, payload=b"", offset=0, extent=192)
+    yield _invalid("payload_offset_too_early", early, "W-25", "an empty payload before the header")
+    odd = replace(_BASE, offset=72, extent=192)
     yield _invalid("payload_offset_not_multiple_of_64", odd, "W-25", "a payload at 72")
     late = replace(_BASE, payload=b"", payload_size=0, offset=256, extent=192, room=320)
     yield _invalid("payload_offset_beyond_extent", late, "W-25", "an empty payload after the frame's end")

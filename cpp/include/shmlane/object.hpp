@@ -102,8 +102,10 @@ class Taken {
   [[nodiscard]] bool ended() const noexcept { return ended_; }
 
   T& operator*() & { return object_.value(); }
+  const T& operator*() const& { return object_.value(); }
   T&& operator*() && { return std::move(object_).value(); }
   T* operator->() { return &object_.value(); }
+  const T* operator->() const { return &object_.value(); }
 
  private:
   explicit Taken(bool ended) : ended_(ended) {}

@@ -35,6 +35,8 @@ class SHMLANE_EXPORT StdioProducer {
   void write(FrameView frame);
   // Writes the end frame; idempotent.
   void close();
+  // Ends this without an end frame, as if its process had died here. Idempotent.
+  void abandon() noexcept { open_ = false; }
 
  private:
   int fd_;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands push, pop and cat: frames between a queue, the standard streams and people."""
 
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +41,7 @@ def push(
         float | None, typer.Option(help="Give up when there is no room for so long.", metavar="SECONDS")
     ] = None,
     wait: Annotated[
-        float | None, typer.Option(help="Wait so long for the first consumer; by default for ever.", metavar="SECONDS")
+        float | None, typer.Option(help="Wait so long for the first consumer; by default fill the ring.", metavar="SECONDS")
     ] = None,
     max_frame: _MaxFrame = f"{DEFAULT_MAX_FRAME >> 30}GiB",
 ) -> None:
@@ -51,7 +50,7 @@ def push(
     if not objects and sys.stdin.isatty():
         raise typer.BadParameter("frames come from standard input, which is a terminal; use --text or --file")
     limit = parse_size(max_frame)
-    with Producer(name, capacity, wait_for_consumer=math.inf if wait is None else wait) as producer:
+    with Producer(name, capacity, wait_for_consumer=wait) as producer:
         if objects:
             producer.push_many(objects, timeout)
             return
