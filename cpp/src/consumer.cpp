@@ -26,6 +26,9 @@ ParticipantPolicy policy_of(const ConsumerOptions& options) {
 struct ConsumerCore final : QueueCore {
   ConsumerCore(std::string_view name, const ConsumerOptions& options)
       : QueueCore(name, options, wire::kRoleConsumer, policy_of(options)) {}
+  void note_end(bool seen) noexcept {
+    if (ended.load(std::memory_order_relaxed) != seen) ended.store(seen, std::memory_order_relaxed);
+  }
   std::atomic<bool> ended{false};
 };
 
@@ -51,7 +54,6 @@ Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
   Ring* const ring = core.ring();
   if (ring != nullptr && look(*ring, os::Deadline(kLockSlice))) return Outcome::kFound;
   if (ring != nullptr && !ring->nothing_waits()) return Outcome::kNothing;  // a lock was not to be had
-  core.ended.store(true, std::memory_order_relaxed);
   return Outcome::kEnd;
 }
 
@@ -77,20 +79,33 @@ Outcome find(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline,
   return waited == QueueCore::Waited::kCancelled ? Outcome::kCancelled : outcome;
 }
 
+struct Took {
+  std::size_t count = 0;
+  bool ended = false;
+};
+
 // Takes up to places.size() frames under one lock, waiting for the first.
-std::size_t take(ConsumerCore& core, ParticipantId me, Timeout timeout, std::span<Place> places) {
+Took take(ConsumerCore& core, ParticipantId me, Timeout timeout, std::span<Place> places) {
   Ring* const ring = core.ring();
-  std::size_t count = ring != nullptr ? ring->acquire(me, os::Deadline(no_wait), places) : 0;
-  if (count != 0) [[likely]] return count;
-  core.ended.store(false, std::memory_order_relaxed);
-  const os::Deadline deadline(timeout);
-  const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
-    count = found.acquire(me, lock_deadline, places);
-    return count != 0;
-  };
-  while (find(core, me, deadline, look) == Outcome::kCancelled) {
+  Took took{.count = ring != nullptr ? ring->acquire(me, os::Deadline(no_wait), places) : 0};
+  if (took.count == 0) [[unlikely]] {
+    const os::Deadline deadline(timeout);
+    const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
+      took.count = found.acquire(me, lock_deadline, places);
+      return took.count != 0;
+    };
+    Outcome outcome = Outcome::kCancelled;
+    while (outcome == Outcome::kCancelled) outcome = find(core, me, deadline, look);
+    took.ended = outcome == Outcome::kEnd;
   }
-  return count;
+  core.note_end(took.ended);
+  return took;
+}
+
+// What a call gives whose take() took nothing. Not ended(), which another thread's call may have changed meanwhile.
+template <class T>
+Taken<T> nothing_taken(const Took& took) {
+  return took.ended ? Taken<T>::end() : Taken<T>::nothing();
 }
 
 void give_back(QueueCore& core, ParticipantId me, const Place& place) noexcept {
@@ -109,19 +124,21 @@ FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place)
   }
 }
 
-// Calls use(place, view) for up to `max` frames, waiting for the first. A Corrupt frame is thrown if it came alone, and
-// logged otherwise, so that the sound ones beside it are not lost.
+// Calls consume(place, view) for up to `max` frames, waiting for the first. Corrupt frames are logged, so that the sound
+// ones beside them are not lost; if there is no sound one, the last error is thrown.
 template <class Consume>
 void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout timeout, Consume&& consume) {
   std::array<Place, kBatch> places;
-  std::size_t taken = 0;
+  std::size_t taken = 0, sound = 0;
   for (std::size_t count = 1; taken < max && count != 0; taken += count) {
-    count = take(core, me, taken == 0 ? timeout : Timeout(no_wait), {places.data(), std::min(max - taken, kBatch)});
+    const Timeout patience = taken == 0 ? timeout : Timeout(no_wait);
+    count = take(core, me, patience, {places.data(), std::min(max - taken, kBatch)}).count;
     for (std::size_t i = 0; i < count; ++i) {
       try {
         consume(places[i], checked_view(core, me, places[i]));
+        ++sound;
       } catch (const Corrupt& error) {
-        if (count == 1 && taken == 0) throw;
+        if (sound == 0 && i + 1 == count) throw;
         log(LogLevel::kError, error.what());
       }
     }
@@ -138,9 +155,8 @@ Taken<Object> Consumer::pop(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
   Place place{};
-  if (take(core, use.me(), timeout, {&place, 1}) == 0) {
-    return ended() ? Taken<Object>::end() : Taken<Object>::nothing();
-  }
+  const Took took = take(core, use.me(), timeout, {&place, 1});
+  if (took.count == 0) return nothing_taken<Object>(took);
   Object object(checked_view(core, use.me(), place), Ring::attempt_of(place));
   give_back(core, use.me(), place);
   return object;
@@ -161,9 +177,8 @@ Taken<Lease> Consumer::acquire(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   QueueCore::Use use(core);
   Place place{};
-  if (take(core, use.me(), timeout, {&place, 1}) == 0) {
-    return ended() ? Taken<Lease>::end() : Taken<Lease>::nothing();
-  }
+  const Took took = take(core, use.me(), timeout, {&place, 1});
+  if (took.count == 0) return nothing_taken<Lease>(took);
   Lease lease(checked_view(core, use.me(), place), Ring::attempt_of(place), core_, place.frame, use.me());
   use.hand_over();
   return lease;
@@ -174,9 +189,8 @@ std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
   const QueueCore::Use use(core);
   std::vector<Lease> leases;
   take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
-    QueueCore::Use held(core);
-    leases.push_back(Lease(view, Ring::attempt_of(place), core_, place.frame, held.me()));
-    held.hand_over();
+    core.enter_again();
+    leases.push_back(Lease(view, Ring::attempt_of(place), core_, place.frame, use.me()));
   });
   return leases;
 }
@@ -185,7 +199,10 @@ bool Consumer::wait(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
   const auto look = [&](Ring& ring, const os::Deadline& deadline) { return ring.has_ready(use.me(), deadline); };
-  const Outcome outcome = find(core, use.me(), os::Deadline(timeout), look);
+  Ring* const ring = core.ring();
+  const bool there = ring != nullptr && look(*ring, os::Deadline(no_wait));
+  const Outcome outcome = there ? Outcome::kFound : find(core, use.me(), os::Deadline(timeout), look);
+  core.note_end(outcome == Outcome::kEnd);
   return outcome == Outcome::kFound || outcome == Outcome::kEnd;
 }
 

@@ -16,8 +16,6 @@ using wire::FrameHeader;
 
 // No address space holds more, and sums of two such lengths do not overflow.
 constexpr std::uint64_t kMaxExtent = std::numeric_limits<std::int64_t>::max();
-constexpr std::uint64_t kMaxPayloadOffset = std::numeric_limits<std::uint32_t>::max() & ~(wire::kAlignment - 1);
-constexpr std::uint64_t kMaxMetadata = kMaxPayloadOffset - wire::kMetadataOffset - wire::kSentinelSize;
 constexpr std::uint64_t kMinExtent = wire::payload_offset(0);
 
 // One load whose value the compiler may not fetch a second time: another process may write here meanwhile. Relaxed,
@@ -104,9 +102,9 @@ class Parser {
 }  // namespace
 
 FrameExtents frame_extents(std::uint64_t metadata_size, std::uint64_t payload_size) {
-  if (metadata_size > kMaxMetadata) {
-    throw TooLarge("metadata of " + std::to_string(metadata_size) + " bytes; at most " + std::to_string(kMaxMetadata) +
-                   " fit a frame");
+  if (metadata_size > wire::kMaxMetadataBytes) {
+    throw TooLarge("metadata of " + std::to_string(metadata_size) + " bytes; at most " +
+                   std::to_string(wire::kMaxMetadataBytes) + " fit a frame");
   }
   const std::uint64_t payload_offset = wire::payload_offset(metadata_size);
   if (payload_size > kMaxExtent - payload_offset - wire::kAlignment) {

@@ -104,6 +104,20 @@ void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExte
   core.attachment().items().wake_one();
 }
 
+// A writer that throws ends the batch: what is before it is published, what is behind it given back.
+void fill_all(QueueCore& core, ParticipantId me, std::span<const Place> places, const FrameExtents* extents,
+              const Producer::Outgoing* frames) {
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    try {
+      fill(core, me, places[i], extents[i], frames[i]);
+    } catch (...) {
+      for (const Place& behind : places.subspan(i + 1)) core.ring()->abort(me, behind);
+      core.attachment().space().wake_one();
+      throw;
+    }
+  }
+}
+
 PushResult not_pushed(const ProducerCore& core) noexcept {
   return core.policy == Policy::kBlock ? PushResult::kFull : PushResult::kDropped;
 }
@@ -142,7 +156,7 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
     const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);
     if (done == 0) break;
-    for (std::size_t i = 0; i < done; ++i) fill(core, use.me(), places[i], extents[i], frames[pushed + i]);
+    fill_all(core, use.me(), {places.data(), done}, extents.data(), frames.data() + pushed);
     pushed += done;
   }
   return pushed;

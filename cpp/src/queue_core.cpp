@@ -71,6 +71,8 @@ ParticipantId QueueCore::enter() {
   return me;
 }
 
+void QueueCore::enter_again() noexcept { add(uses_, 1); }
+
 void QueueCore::exit(ParticipantId me) noexcept {
   if (!owns(me)) return;
   if (add(uses_, -1) == 0) [[unlikely]] leave();

@@ -46,6 +46,8 @@ class QueueCore {
   };
 
   [[nodiscard]] ParticipantId enter();
+  // One more use beside one that is under way, also if the handle was closed meanwhile.
+  void enter_again() noexcept;
   // The end of a use of the participant `me`; nothing if that was an ancestor of this forked process.
   void exit(ParticipantId me) noexcept;
 

@@ -73,12 +73,12 @@ Registry& Registry::global() {
   return *registry;
 }
 
-void Registry::add_entry(std::string type, std::uint32_t version, const std::type_info& of, EncodeFunction encoder,
+void Registry::add_entry(std::string_view type, std::uint32_t version, const std::type_info& of, EncodeFunction encoder,
                          DecodeFunction decoder) {
   if (type.empty() || !valid_utf8(type)) throw InvalidArgument("the name of a type is not empty, and is UTF-8");
   if (version == 0) throw InvalidArgument("the versions of type " + shmlane::quoted(type) + " are 1 and above");
   auto entry =
-      std::make_shared<const Entry>(Entry{std::move(type), version, &of, std::move(encoder), std::move(decoder)});
+      std::make_shared<const Entry>(Entry{std::string(type), version, &of, std::move(encoder), std::move(decoder)});
   const std::lock_guard lock(state_->mutex);
   state_->by_name[entry->type][version] = entry;
   state_->by_type[of] = std::move(entry);

@@ -2,6 +2,7 @@
 // Frames over a descriptor (SPEC section 6).
 #include "shmlane/stdio.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -14,6 +15,8 @@ namespace {
 
 using wire::StdioHeader;
 using wire::StdioKind;
+
+constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 62;  // a limit beyond it is none
 
 iovec part(const void* data, std::size_t size) noexcept { return {const_cast<void*>(data), size}; }
 
@@ -75,7 +78,7 @@ void StdioProducer::close() {
 // ---- StdioConsumer -------------------------------------------------------------------------------------------------
 
 StdioConsumer::StdioConsumer(int fd, std::uint64_t max_frame, InterruptCheck interrupt_check)
-    : fd_(fd), max_frame_(max_frame), interrupt_check_(interrupt_check) {
+    : fd_(fd), max_frame_(std::min(max_frame, kMostMemory)), interrupt_check_(interrupt_check) {
   os::enlarge_pipe(fd);
 }
 
@@ -125,7 +128,8 @@ void StdioConsumer::check_header(const StdioHeader& header, std::uint64_t start)
   if (kind == StdioKind::kEnd && (header.metadata_size != 0 || header.payload_size != 0)) {
     corrupt("W-64", start, "an end frame with contents");
   }
-  if (header.payload_size > max_frame_ || header.metadata_size > max_frame_ - header.payload_size) {
+  if (header.metadata_size > wire::kMaxMetadataBytes || header.payload_size > max_frame_ ||
+      header.metadata_size > max_frame_ - header.payload_size) {
     corrupt("W-65", start,
             "a frame of " + std::to_string(header.metadata_size) + " + " + std::to_string(header.payload_size) +
                 " bytes; the limit is " + std::to_string(max_frame_) + " bytes");

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .codec import Context, Metadata, Take, parse_metadata
+from .codec import Context, Metadata, Take, Undecodable, parse_metadata
 from .codecs.image import view_pixels
 from .codecs.ndarray import view_array
-from .errors import Closed, WrongType
+from .errors import Closed, UnsupportedType, WrongType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,9 +51,15 @@ class Lease:
     @property
     def array(self) -> NDArray[Any]:
         """The payload as a read-only array: as pushed for an ndarray, pixels of a raw image in the order that the
-        metadata says, else bytes. Raises WrongType for a compressed image.
+        metadata says, else bytes. Raises Corrupt, UnsupportedType, and WrongType for a compressed image.
         """
         metadata = self.metadata
+        try:
+            return self._view(metadata)
+        except Undecodable as error:
+            raise UnsupportedType(str(error)) from None
+
+    def _view(self, metadata: Metadata) -> NDArray[Any]:
         if metadata["type"] == "ndarray" and "version" not in metadata:
             return view_array(metadata, self.payload)
         if metadata["type"] == "image" and "version" not in metadata:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._log import logger
-from .codec import Codec, Context, Encoded, Metadata, Take, Undecodable, copy_of, metadata_bytes
+from .codec import Codec, Context, Encoded, Metadata, Take, Undecodable, copy_of, metadata_bytes, piece_of
 from .codecs import ALL, BYTES, JSON, LIST, MAP, NDARRAY, PICKLE, TEXT
 from .codecs.image import IMAGE, is_image
 from .codecs.plain import is_plain
@@ -201,7 +201,7 @@ class _Custom:
 
     def _piece(self, payload: Any) -> memoryview:
         try:
-            view = memoryview(payload)
+            view = memoryview(piece_of(np.ascontiguousarray(payload)) if isinstance(payload, np.ndarray) else payload)
         except TypeError:
             kind = type(payload).__name__
             raise UnsupportedType(f"the encode function of the type {self.name!r} gave a {kind}, not bytes") from None

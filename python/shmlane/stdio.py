@@ -30,8 +30,8 @@ class HasDescriptor(Protocol):
 class StdioProducer:
     """Writes objects to a descriptor or file that it borrows, standard output by default. Not thread-safe.
 
-    Nothing else may be written there meanwhile. ``close``, or the end of the ``with``, writes the end frame.
-    A closed reader raises BrokenPipe, never a signal. Options as of Producer.
+    Nothing else may be written there meanwhile. ``close``, or the end of the ``with`` without an error, writes
+    the end frame. A closed reader raises BrokenPipe, never a signal. Options as of Producer.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class StdioProducer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        self._closed = True  # after an error there is no end frame, as if the process had died
 
 
 class StdioConsumer:

@@ -71,8 +71,8 @@ struct SHMLANE_EXPORT NdView {
   // many items as the shape.
   template <std::ranges::contiguous_range R>
     requires ArrayItem<std::ranges::range_value_t<R>> && std::ranges::borrowed_range<R>
-  static NdView of(R&& items, Dims shape) {
-    NdView view = contiguous(DType::of<std::ranges::range_value_t<R>>(), std::move(shape), std::ranges::data(items));
+  static NdView of(R&& items, const Dims& shape) {
+    NdView view = contiguous(DType::of<std::ranges::range_value_t<R>>(), shape, std::ranges::data(items));
     if (view.size() != std::ranges::size(items)) throw InvalidArgument("the shape needs another number of items");
     return view;
   }

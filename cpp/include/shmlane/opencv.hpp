@@ -74,7 +74,7 @@ inline cv::Mat to_bgr(const ImageView& image) {
   const bool raw = image.encoding == ImageEncoding::kRaw;
   cv::Mat mat = raw ? as_mat(image) : detail::decode(image);
   ChannelOrder order = raw ? image.order : detail::order_of_channels(mat.channels());
-  if (mat.empty()) return {mat.rows, mat.cols, CV_MAKETYPE(mat.depth(), 3)};
+  if (mat.empty()) return cv::Mat(mat.rows, mat.cols, CV_MAKETYPE(mat.depth(), 3));
   if (order == ChannelOrder::kGrayAlpha) {
     cv::Mat grey;
     cv::extractChannel(mat, grey, 0);

@@ -112,8 +112,8 @@ inline cv::Mat as_mat(const ImageView& image) {
   }
   const int type = CV_MAKETYPE(detail::depth_of_dtype(image.dtype), static_cast<int>(image.channels()));
   const auto step = static_cast<std::size_t>(std::max(image.stride, image.row_bytes()));
-  return {static_cast<int>(image.height), static_cast<int>(image.width), type,
-          const_cast<std::byte*>(image.data.data()), step};
+  return cv::Mat(static_cast<int>(image.height), static_cast<int>(image.width), type,
+                 const_cast<std::byte*>(image.data.data()), step);
 }
 
 // Items as a Mat that borrows them, read-only as above. A last dimension of 1 to 4 in three becomes the channels;
@@ -127,19 +127,19 @@ inline cv::Mat as_mat(const NdView& array) {
   std::transform(array.shape.begin(), array.shape.end(), sizes.begin(), [](auto n) { return static_cast<int>(n); });
   switch (sizes.size()) {
     case 0:
-      return {1, 1, CV_MAKETYPE(depth, 1), data};
+      return cv::Mat(1, 1, CV_MAKETYPE(depth, 1), data);
     case 1:
-      return {sizes[0], 1, CV_MAKETYPE(depth, 1), data};
+      return cv::Mat(sizes[0], 1, CV_MAKETYPE(depth, 1), data);
     case 2:
-      return {sizes[0], sizes[1], CV_MAKETYPE(depth, 1), data, steps[0]};
+      return cv::Mat(sizes[0], sizes[1], CV_MAKETYPE(depth, 1), data, steps[0]);
     case 3:
       if (sizes[2] >= 1 && sizes[2] <= 4 && steps[1] == steps[2] * array.shape.begin()[2]) {
-        return {sizes[0], sizes[1], CV_MAKETYPE(depth, sizes[2]), data, steps[0]};
+        return cv::Mat(sizes[0], sizes[1], CV_MAKETYPE(depth, sizes[2]), data, steps[0]);
       }
       [[fallthrough]];
     default:
       if (sizes.size() > detail::kMaxMatDimensions) throw UnsupportedType("a Mat has at most 32 dimensions");
-      return {static_cast<int>(sizes.size()), sizes.data(), CV_MAKETYPE(depth, 1), data, steps.data()};
+      return cv::Mat(static_cast<int>(sizes.size()), sizes.data(), CV_MAKETYPE(depth, 1), data, steps.data());
   }
 }
 

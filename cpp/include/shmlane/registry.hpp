@@ -55,9 +55,9 @@ class SHMLANE_EXPORT Registry {
   // replaces the former. A built-in type's name takes precedence for frames that carry the version.
   // Throws InvalidArgument for an empty name, a name that is not UTF-8, or version 0.
   template <class T, class Encode, class Decode>
-  void add(std::string type, std::uint32_t version, Encode encoder, Decode decoder) {
+  void add(std::string_view type, std::uint32_t version, Encode encoder, Decode decoder) {
     add_entry(
-        std::move(type), version, typeid(T),
+        type, version, typeid(T),
         [function = std::move(encoder)](const void* object) -> Encoded {
           return function(*static_cast<const T*>(object));
         },
@@ -80,7 +80,7 @@ class SHMLANE_EXPORT Registry {
   struct Entry;
   struct State;
 
-  void add_entry(std::string type, std::uint32_t version, const std::type_info& of, EncodeFunction encoder,
+  void add_entry(std::string_view type, std::uint32_t version, const std::type_info& of, EncodeFunction encoder,
                  DecodeFunction decoder);
   [[nodiscard]] std::shared_ptr<const Entry> find(const Json& metadata) const;
   [[nodiscard]] std::shared_ptr<const Entry> find(const std::type_info& of) const;

@@ -126,6 +126,7 @@ struct FrameHeader {  // at a multiple of 64 in the body
 
 inline constexpr std::size_t kMetadataOffset = sizeof(FrameHeader);
 inline constexpr std::size_t kSentinelSize = 8;
+inline constexpr std::uint64_t kMaxMetadataBytes = 0xffffff90;  // so that a payload's offset fits 32 bits
 
 // stdio framing (SPEC section 6)
 inline constexpr std::uint64_t kStdioMagic = 0x6f696474736d6873;  // "shmstdio"

@@ -85,6 +85,8 @@ void write_all(int fd, std::span<iovec> parts, OnInterrupt on_interrupt) {
     const ssize_t done = ::writev(fd, parts.data(), static_cast<int>(parts.size()));
     if (done >= 0) {
       skip(parts, static_cast<std::size_t>(done));
+      // A signal that comes after the first byte ends the call with what was written until then.
+      if (!parts.empty() && on_interrupt != nullptr) on_interrupt();
     } else if (errno == EPIPE || errno == ECONNRESET) {
       if (errno == EPIPE) blocked.take_back();
       throw BrokenPipe("the reader of descriptor " + std::to_string(fd) + " is gone");

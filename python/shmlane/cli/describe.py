@@ -4,7 +4,7 @@
 import json
 from typing import Any
 
-from shmlane.codec import Context, Metadata, Take
+from shmlane.codec import Context, Metadata, Take, Undecodable
 from shmlane.codecs.container import checked_items
 from shmlane.codecs.ndarray import view_array
 from shmlane.codecs.plain import JSON, TEXT
@@ -53,9 +53,10 @@ def _describe(metadata: Metadata, payload: memoryview, context: Context) -> str:
 
 def _array(metadata: Metadata, payload: memoryview) -> str:
     dtype, shape = metadata.get("dtype"), metadata.get("shape")
-    if dtype in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
-        return f"{dtype} {shape}"  # known even where ml_dtypes is not installed
-    array = view_array(metadata, payload)
+    try:
+        array = view_array(metadata, payload)
+    except Undecodable:
+        return f"{dtype} {shape}"
     values = [str(value) for value in array.ravel()[:_ITEMS_SHOWN].tolist()]
     more = ", ..." if array.size > _ITEMS_SHOWN else ""
     return f"{dtype if isinstance(dtype, str) else json.dumps(dtype)} {shape} [{', '.join(values)}{more}]"

@@ -41,7 +41,8 @@ def push(
         float | None, typer.Option(help="Give up when there is no room for so long.", metavar="SECONDS")
     ] = None,
     wait: Annotated[
-        float | None, typer.Option(help="Wait so long for the first consumer; by default fill the ring.", metavar="SECONDS")
+        float | None,
+        typer.Option(help="Wait so long for the first consumer; by default fill the ring.", metavar="SECONDS"),
     ] = None,
     max_frame: _MaxFrame = f"{DEFAULT_MAX_FRAME >> 30}GiB",
 ) -> None:

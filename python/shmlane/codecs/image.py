@@ -175,9 +175,11 @@ def _pillow() -> ModuleType:
 def _parse(metadata: Metadata) -> _Pixels:
     width, height, channels = (metadata.get(key) for key in ("width", "height", "channels"))
     order, dtype, encoding = metadata.get("order"), metadata.get("dtype"), metadata.get("encoding")
-    fits = isinstance(order, str) and is_count(width) and is_count(height) and CHANNELS.get(order) == channels
-    if not fits or not isinstance(encoding, str) or dtype not in _DTYPES.get(encoding, ()):
+    texts = isinstance(order, str) and isinstance(dtype, str) and isinstance(encoding, str)
+    if not (texts and is_count(width) and is_count(height) and CHANNELS.get(str(order)) == channels):
         raise Corrupt(f"this metadata describes no image: {str(metadata)[:300]}")
+    if dtype not in _DTYPES.get(str(encoding), ()):
+        raise Undecodable(f"images as {str(encoding)[:40]!r} of {str(dtype)[:40]!r} are unknown here")
     pixels = _Pixels(int(width or 0), int(height or 0), str(order), str(dtype))
     if max(pixels.shape) > _MAX_EXTENT or (encoding != "raw" and pixels.order.startswith("BGR")):
         raise Corrupt(f"an image cannot be like this: {str(metadata)[:300]}")

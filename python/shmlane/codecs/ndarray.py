@@ -48,10 +48,12 @@ def _describe_fields(dtype: np.dtype[Any]) -> list[Any]:
 
 
 def parse_dtype(description: Any) -> np.dtype[Any]:
-    """The dtype of metadata. Raises Corrupt; Undecodable if it needs a package that is not installed."""
+    """The dtype of metadata. Raises Corrupt; Undecodable for one that is unknown here, or not installed."""
     try:
         dtype = _parse_text(description) if isinstance(description, str) else _parse_fields(json.dumps(description))
-    except (TypeError, ValueError, RecursionError, SyntaxError, OverflowError) as error:
+    except Corrupt:
+        raise
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise Corrupt(f"{str(description)[:200]!r} describes no dtype of plain data: {error}") from None
     if dtype.hasobject or not dtype.itemsize:
         raise Corrupt(f"the dtype {str(description)[:200]!r} is not plain data, or its items have no bytes")
@@ -67,9 +69,19 @@ def _parse_text(text: str) -> np.dtype[Any]:
             raise Undecodable(f"arrays of {text} need the package ml_dtypes") from None
         user_defined: np.dtype[Any] = np.dtype(getattr(ml_dtypes, text))
         return user_defined
+    try:
+        return np.dtype(_checked(text))
+    except TypeError:
+        raise Undecodable(f"the dtype {text!r} is unknown here") from None
+
+
+def _checked(text: str) -> str:
+    """The name of a plain dtype as numpy.dtype.str writes it: NumPy's own parser takes far more than that."""
+    if text[1:2] == "O":
+        raise Corrupt("an array's items are references to objects of another process")
     if not _PLAIN_TEXT.fullmatch(text):
-        raise ValueError("not as numpy.dtype.str spells one")
-    return np.dtype(text)
+        raise Undecodable(f"the dtype {text[:40]!r} is unknown here")
+    return text
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,9 +93,7 @@ def _parse_fields(text: str) -> np.dtype[Any]:
 def _fields(description: Any, level: int) -> str | list[tuple[Any, ...]]:
     """A description with lists where JSON has them and tuples where NumPy wants them, and nothing else in it."""
     if isinstance(description, str):
-        if not _PLAIN_TEXT.fullmatch(description):
-            raise ValueError("a field is not as numpy.dtype.str spells one")
-        return description
+        return _checked(description)
     if not isinstance(description, list) or not description or level > _MAX_FIELD_LEVELS:
         raise ValueError("fields are a list of [name, dtype] or [name, dtype, shape]")
     return [_field(field, level) for field in description]

@@ -132,9 +132,12 @@ def _decode_json(metadata: Metadata, payload: memoryview, context: Context, take
 def _parse_json(data: bytes) -> Any:
     try:
         if not _SUSPECT.search(data):
-            return json.loads(data.decode(), parse_constant=_refuse)
-        obj = json.loads(data.decode(), parse_constant=_refuse, parse_int=_checked_int, parse_float=_checked_float)
-        json.dumps(obj, ensure_ascii=False).encode()
+            obj = json.loads(data.decode(), parse_constant=_refuse)
+        else:
+            obj = json.loads(data.decode(), parse_constant=_refuse, parse_int=_checked_int, parse_float=_checked_float)
+            json.dumps(obj, ensure_ascii=False).encode()
+        if data.count(b"[") + data.count(b"{") > _MAX_JSON_LEVELS:
+            is_plain(obj)  # raises for too many levels
         return obj
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"a json object of {len(data)} bytes cannot be read: {error}") from None

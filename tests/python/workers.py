@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the processes that tests start do; they find it by this module's name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+import shmlane
+
+
+def produce(name: str, objs: list[Any], **options: Any) -> None:
+    with shmlane.Producer(name, **options) as tx:
+        tx.push_many(objs)
+
+
+def consume_into(name: str, results: str, **options: Any) -> None:
+    """Give all objects of one queue to another one."""
+    with shmlane.Consumer(name, **options) as rx, shmlane.Producer(results, wait_for_consumer=None) as tx:
+        for obj in rx:
+            tx.push(obj)
+
+
+def use_handle(handle: shmlane.Producer | shmlane.Consumer, results: str) -> None:
+    """Push through a handle that came by its name, or give what it pops to ``results``."""
+    if isinstance(handle, shmlane.Producer):
+        handle.push(f"from {os.getpid()}")
+    else:
+        with shmlane.Producer(results, wait_for_consumer=None) as tx:
+            tx.push(handle.pop())
+
+
+def open_and_leave(name: str, way: str) -> None:
+    """End this process with handles open, in one of several ways."""
+    open_and_leave.kept = (  # type: ignore[attr-defined]
+        shmlane.Producer(name, "1MiB"),
+        shmlane.Consumer(name),
+    )
+    if way == "exit":
+        sys.exit(0)
+    if way == "error":
+        sys.stderr.close()
+        raise ValueError("on purpose")
+
+
+def acquire_and_die(name: str) -> None:
+    lease = shmlane.Consumer(name).acquire()
+    assert lease is not None
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def echo(source: shmlane.Queue, target: shmlane.Queue) -> None:
+    """Until None comes."""
+    while (obj := source.get()) is not None:
+        target.put(obj)
+    target.put((os.getpid(), "done"))
+
+
+def put_many(queue: shmlane.Queue, count: int, size: int) -> None:
+    for i in range(count):
+        queue.put(np.full(size, i % 251, np.uint8))
+
+
+def put_and_cancel(queue: shmlane.Queue, count: int, size: int) -> None:
+    put_many(queue, count, size)
+    queue.cancel_join_thread()
+
+
+def put_later(queue: shmlane.Queue, obj: Any, seconds: float) -> None:
+    time.sleep(seconds)
+    queue.put(obj)
+
+
+def square(queue: shmlane.Queue, number: int) -> int:
+    queue.put(number * number)
+    return number
+
+
+class Custom:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Custom) and self.value == other.value
+
+    __hash__ = None  # type: ignore[assignment]
