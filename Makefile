@@ -13,9 +13,10 @@ export CTEST_PARALLEL_LEVEL ?= 1
 export CXX
 # Expanded when a recipe runs: ccache may have been installed by then.
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
-# Objects hold no paths (no -g in release builds), so that the build folders may share what was compiled.
+# Objects of a release build hold no paths, so that all build folders may share what was compiled: the cache sees the
+# sources by their path from the build folder.
 export CCACHE_NOHASHDIR = 1
-export CCACHE_BASEDIR = $(CURDIR)
+export CCACHE_BASEDIR = $(CURDIR)/cpp
 
 STAMPS := build/stamps
 VENV := .venv/bin

@@ -32,17 +32,26 @@ std::optional<Lease> acquire(Consumer& consumer, const Timeout& timeout) {
   return *std::move(taken);
 }
 
-PyObject* give_lease(Lease lease) { return py::cast(std::move(lease)).release().ptr(); }
-
-PyObject* pop_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+// A method that takes one frame within `timeout` and gives convert(lease), or None at the end of stream.
+template <class Convert>
+PyObject* take(const char* method, PyObject* self, const Call& call, Convert&& convert) {
   return guarded([&]() -> PyObject* {
     static constexpr std::array kNames = {"timeout"};
     std::array<PyObject*, 1> slots = {Py_None};
-    Call{arguments, count, keywords}.unpack("pop_plain", kNames, slots, 0);
+    call.unpack(method, kNames, slots, 0);
     std::optional<Lease> lease = acquire(instance_of<Consumer>(self), to_timeout(slots[0]));
-    if (!lease) return py::none().release().ptr();
-    PyObject* object = decode_plain({lease->metadata_text(), lease->payload()});
-    return object != nullptr ? object : give_lease(*std::move(lease));
+    return lease ? convert(*std::move(lease)) : py::none().release().ptr();
+  });
+}
+
+PyObject* acquire_lease(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+  return take("acquire", self, {arguments, count, keywords}, &give_lease);
+}
+
+PyObject* pop_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+  return take("pop_plain", self, {arguments, count, keywords}, [](Lease&& lease) {
+    PyObject* const object = decode_plain({lease.metadata_text(), lease.payload()});
+    return object != nullptr ? object : give_lease(std::move(lease));
   });
 }
 
@@ -97,6 +106,8 @@ std::unique_ptr<Consumer> make_consumer(const py::str& name, const py::object& c
 
 void bind_consumer(py::module_& module) {
   static PyMethodDef raw_methods[] = {
+      raw_method("acquire", &acquire_lease,
+                 "acquire($self, timeout=None)\n--\n\nThe next frame in place; None at the end of stream."),
       raw_method("pop_plain", &pop_plain,
                  "pop_plain($self, timeout=None)\n--\n\n"
                  "The next object, copied out, if it is plain; else its Lease; None at the end of stream."),
@@ -109,13 +120,6 @@ void bind_consumer(py::module_& module) {
            py::arg("on_death") = "redeliver", py::arg("max_attempts") = 3, py::arg("stale") = "auto",
            py::arg("mode") = 0600, py::arg("unlink") = true);
   bind_handle(type);
-  type.def(
-      "acquire",
-      [](Consumer& consumer, const py::object& seconds) -> py::object {
-        std::optional<Lease> lease = acquire(consumer, to_timeout(seconds));
-        return lease ? py::reinterpret_steal<py::object>(give_lease(*std::move(lease))) : py::none();
-      },
-      py::arg("timeout") = py::none(), "The next frame in place; None at the end of stream.");
   type.def("pop_plain_many", &pop_plain_many, py::arg("max"), py::arg("timeout") = py::none(),
            "Up to max of what pop_plain gives, as soon as there is one; [] at the end of stream.");
 }

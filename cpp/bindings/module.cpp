@@ -12,7 +12,8 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   module.attr("WIRE_VERSION") = shmlane::wire::kVersion;
   register_errors();
   route_log();
-  bind_holds(module);
+  bind_reservation(module);
+  bind_lease(module);
   bind_producer(module);
   bind_consumer(module);
   bind_stdio(module);

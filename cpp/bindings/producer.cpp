@@ -8,9 +8,9 @@
 #include "arguments.hpp"
 #include "bind.hpp"
 #include "errors.hpp"
-#include "hold.hpp"
 #include "parts.hpp"
 #include "plain.hpp"
+#include "reservation.hpp"
 
 namespace shmlane::bindings {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "bind.hpp"
-#include "errors.hpp"
+#include "buffer.hpp"
 #include "parts.hpp"
 
 namespace shmlane::bindings {
@@ -59,13 +59,7 @@ std::optional<std::pair<py::bytes, py::object>> read(Reader& reader) {
 }
 
 int payload_buffer(PyObject* self, Py_buffer* view, int flags) {
-  view->obj = nullptr;
-  PyObject* const done = guarded([&]() -> PyObject* {
-    const auto payload = instance_of<Object>(self).writable_payload();
-    const auto size = static_cast<Py_ssize_t>(payload.size());
-    return PyBuffer_FillInfo(view, self, payload.data(), size, 0, flags) == 0 ? self : nullptr;
-  });
-  return done == nullptr ? -1 : 0;
+  return give_buffer(self, view, flags, [self] { return instance_of<Object>(self).writable_payload(); });
 }
 
 void bind_writer(py::module_& module) {
@@ -92,10 +86,7 @@ void bind_reader(py::module_& module) {
   type.def("read", &read, "Metadata and payload of the next frame; None at the end.");
   type.def_property_readonly(
       "offset", [](const Reader& reader) { return reader.end.offset(); }, "Bytes read so far.");
-  py::class_<Object>(type, "Payload", py::is_final(), py::custom_type_setup([](PyHeapTypeObject* heap_type) {
-                       heap_type->as_buffer.bf_getbuffer = payload_buffer;
-                       heap_type->ht_type.tp_as_buffer = &heap_type->as_buffer;
-                     }),
+  py::class_<Object>(type, "Payload", py::is_final(), with_buffer<payload_buffer>(),
                      "Owned, writable, 64-byte aligned memory.");
 }
 

@@ -14,10 +14,12 @@ namespace shmlane {
 inline constexpr auto kRelaxed = std::memory_order_seq_cst;
 inline constexpr auto kAcquire = std::memory_order_seq_cst;
 inline constexpr auto kRelease = std::memory_order_seq_cst;
+inline constexpr auto kAcquireRelease = std::memory_order_seq_cst;
 #else
 inline constexpr auto kRelaxed = std::memory_order_relaxed;
 inline constexpr auto kAcquire = std::memory_order_acquire;
 inline constexpr auto kRelease = std::memory_order_release;
+inline constexpr auto kAcquireRelease = std::memory_order_acq_rel;
 #endif
 
 template <class T>

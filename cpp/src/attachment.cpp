@@ -185,8 +185,8 @@ void Attachment::drop_role() noexcept {
 }
 
 void Attachment::leave(const std::function<bool()>& settle) noexcept {
-  if (left_ || inherited()) return;
-  left_ = true;
+  // Two threads may end the last use, one of them that of an operation which was too late.
+  if (inherited() || left_.exchange(true)) return;
   if (!participants_.owns_entry(me_)) return;  // evicted: by now the entry may be somebody else's
   try {
     const CreationLock lock(segment_->file().fd(), name());
@@ -224,6 +224,7 @@ void Attachment::renew() {
   }
   const CreationLock lock(segment_->file().fd(), name());
   join();
+  if (options_.renewed) options_.renewed(me_);
   forks_seen_.store(os::fork_count(), std::memory_order_release);
 }
 

@@ -38,6 +38,8 @@ struct AttachOptions {
   ParticipantPolicy policy;
   // How many objects wait in a segment whose body is mapped and in which nobody lives.
   std::function<std::uint64_t(Segment&)> count_objects;
+  // Called in a forked child with its own new id, before any thread there sees that.
+  std::function<void(ParticipantId)> renewed;
 };
 
 class Attachment final : private os::ForkAware {
@@ -86,7 +88,7 @@ class Attachment final : private os::ForkAware {
   ParticipantId me_ = 0;
   std::atomic<std::uint32_t> forks_seen_;
   std::mutex renewing_;
-  bool left_ = false;
+  std::atomic<bool> left_{false};
 };
 
 // Marks a segment as removed, then takes away its semaphores and its name. Under the creation lock of the file.

@@ -73,18 +73,18 @@ bool has_byte_order(char kind, std::uint64_t number) {
   return kind != 'S' && kind != 'V' && (kind == 'U' || number > 1);
 }
 
-std::uint64_t product(std::uint64_t a, std::uint64_t b, std::string_view what) {
+constexpr std::string_view kStructured = "list of fields";
+
+std::uint64_t product(std::uint64_t a, std::uint64_t b) {
   std::uint64_t result = 0;
-  if (__builtin_mul_overflow(a, b, &result) || result > kMaxItemsize) refuse(what, "its items are too large");
+  if (__builtin_mul_overflow(a, b, &result) || result > kMaxItemsize) refuse(kStructured, "its items are too large");
   return result;
 }
 
-std::uint64_t sum(std::uint64_t a, std::uint64_t b, std::string_view what) {
-  if (b > kMaxItemsize - a) refuse(what, "its items are too large");
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
+  if (b > kMaxItemsize - a) refuse(kStructured, "its items are too large");
   return a + b;
 }
-
-constexpr std::string_view kStructured = "list of fields";
 
 std::uint64_t item_size(const Json& json, unsigned depth);
 
@@ -100,7 +100,7 @@ std::uint64_t field_size(const Json& field, unsigned depth) {
   if (!field[2].is_array()) refuse(kStructured, "the shape of a field is not a list");
   for (const Json& extent : field[2]) {
     if (!extent.is_number_integer() || extent < 0) refuse(kStructured, "the shape of a field has a wrong number");
-    size = product(size, extent.get<std::uint64_t>(), kStructured);
+    size = product(size, extent.get<std::uint64_t>());
   }
   return size;
 }
@@ -110,7 +110,7 @@ std::uint64_t item_size(const Json& json, unsigned depth) {
   if (!json.is_array()) refuse(kStructured, "a dtype is neither a string nor a list of fields");
   if (depth > kMaxFieldDepth) refuse(kStructured, "its fields are nested too deeply");
   std::uint64_t size = 0;
-  for (const Json& field : json) size = sum(size, field_size(field, depth + 1), kStructured);
+  for (const Json& field : json) size = sum(size, field_size(field, depth + 1));
   return size;
 }
 
@@ -134,8 +134,8 @@ DType DType::from_text(std::string_view text) {
     return result;
   }
   if (text == "|O" || text == "O" || text == "object") refuse(shmlane::quoted(text), "Python objects cannot cross");
-  if (text.size() < 3 || (text[2] == '0' && text.size() > 3))
-    refuse(shmlane::quoted(text), "not a name that NumPy gives");
+  const bool leading_zero = text.size() > 3 && text[2] == '0';
+  if (text.size() < 3 || leading_zero) refuse(shmlane::quoted(text), "not a name that NumPy gives");
   const char order = text[0];
   const char kind = text[1];
   std::uint64_t number = 0;
@@ -152,7 +152,9 @@ DType DType::from_text(std::string_view text) {
   }
   result.kind_ = kind;
   result.byte_order_ = order;
-  result.itemsize_ = product(number, kind == 'U' ? 4 : 1, shmlane::quoted(text));
+  const std::uint64_t unit_size = kind == 'U' ? 4 : 1;
+  if (number > kMaxItemsize / unit_size) refuse(shmlane::quoted(text), "its items are too large");
+  result.itemsize_ = number * unit_size;
   return result;
 }
 

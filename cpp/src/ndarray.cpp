@@ -2,7 +2,9 @@
 // Views of arrays, and gathering them into C order.
 #include "shmlane/ndarray.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 
 #include "fields.hpp"
@@ -56,6 +58,7 @@ class Gather {
     std::int64_t extent;
     std::int64_t stride;
   };
+  static constexpr std::int64_t kColumns = 32;
 
   void add(Axis axis) noexcept {
     if (count_ != 0 && axes_[count_ - 1].stride == axis.stride * axis.extent) {
@@ -71,9 +74,26 @@ class Gather {
       out_ += run_;
     } else if (depth + 1 == count_) {
       copy_runs(axes_[depth], from);
+    } else if (depth + 2 == count_) {
+      copy_plane(axes_[depth], axes_[depth + 1], from);
     } else {
       const Axis& axis = axes_[depth];
       for (std::int64_t i = 0; i < axis.extent; ++i) copy(depth + 1, from + i * axis.stride);
+    }
+  }
+
+  // Where neighbours in memory lie along the outer dimension, as in a transposed matrix, a few columns at a time: their
+  // cache lines are then still there when the next row wants them.
+  void copy_plane(const Axis& outer, const Axis& inner, const std::byte* from) noexcept {
+    const bool across = std::abs(outer.stride) < std::abs(inner.stride);
+    const std::int64_t width = across ? kColumns : inner.extent;
+    std::byte* const start = out_;
+    for (std::int64_t left = 0; left < inner.extent; left += width) {
+      const Axis part{std::min(width, inner.extent - left), inner.stride};
+      for (std::int64_t row = 0; row < outer.extent; ++row) {
+        out_ = start + static_cast<std::uint64_t>(row * inner.extent + left) * run_;
+        copy_runs(part, from + row * outer.stride + left * inner.stride);
+      }
     }
   }
 

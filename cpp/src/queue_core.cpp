@@ -23,7 +23,8 @@ std::uint64_t count_objects(Segment& segment) {
   return count;
 }
 
-AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy) {
+AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy,
+                             std::function<void(ParticipantId)> renewed) {
   return {.kind = wire::Kind::kQueue,
           .role = role,
           .body_size = options.capacity,
@@ -32,7 +33,8 @@ AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, Par
           .mode = options.mode,
           .unlink = options.unlink,
           .policy = policy,
-          .count_objects = count_objects};
+          .count_objects = count_objects,
+          .renewed = std::move(renewed)};
 }
 
 // Adding to a counter that other threads share only if there are other threads.
@@ -47,7 +49,12 @@ std::uint64_t add(std::atomic<std::uint64_t>& counter, std::int64_t amount) noex
 }  // namespace
 
 QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy)
-    : interrupt_check_(options.interrupt_check), attachment_(name, attach_options(options, role, policy)) {
+    : interrupt_check_(options.interrupt_check),
+      attachment_(name, attach_options(options, role, policy, [this](ParticipantId me) {
+                    // What the parent's threads had under way is not under way in the child.
+                    uses_.store(1, std::memory_order_relaxed);
+                    counted_for_.store(me, std::memory_order_relaxed);
+                  })) {
   const ParticipantId me = attachment_.me();
   counted_for_.store(me, std::memory_order_relaxed);
   if (ring() != nullptr) reap_all(me);
@@ -56,12 +63,9 @@ QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::ui
 QueueCore::~QueueCore() { close(); }
 
 ParticipantId QueueCore::enter() {
+  // A child must not become a participant by a handle that is closed: nothing would ever end that.
+  if (attachment_.inherited() && closed()) [[unlikely]] throw_closed();
   const ParticipantId me = attachment_.me();
-  if (counted_for_.load(std::memory_order_relaxed) != me) [[unlikely]] {
-    // A forked child: what its parent's threads had under way is not under way here.
-    counted_for_.store(me, std::memory_order_relaxed);
-    uses_.store(1, std::memory_order_relaxed);
-  }
   add(uses_, 1);
   // Counted first, looked second: close() does it the other way round, so one of us sees the other.
   if (closed()) [[unlikely]] {
@@ -91,7 +95,8 @@ void QueueCore::leave() noexcept {
     const ParticipantId me = counted_for_.load(std::memory_order_relaxed);
     reap_all(me);
     ring()->give_back_all(me, os::Deadline(kLockPatience));
-    return ring()->empty();
+    // Looked at without a lock: others would move the frames meanwhile. It matters only if there are none.
+    return !participants().anyone_alive_but(me) && ring()->empty();
   });
 }
 
@@ -105,9 +110,11 @@ void QueueCore::throw_closed() const {
 }
 
 Ring* QueueCore::find_ring() {
+  Segment& segment = attachment_.segment();
+  // Asked before the lock, which a fork beside a consumer that waits for a ring would copy locked.
+  if (segment.state() == wire::SegmentState::kHeader) return nullptr;
   const std::lock_guard guard(ring_mutex_);
   if (ring_) return &*ring_;
-  Segment& segment = attachment_.segment();
   if (!segment.map_body()) return nullptr;
   ring_.emplace(segment.header(), segment.control(), segment.body(), segment.capacity(), participants(),
                 segment.name());

@@ -59,14 +59,14 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
                           const os::Deadline& deadline, std::span<Place> out) {
   const Guard guard(*this, producers_, me, deadline);
   if (!guard.held()) return 0;
-  std::size_t count = extents.size();
-  if (limits.max_objects != 0) count = std::min(count, limits.max_objects - count_up_to(limits.max_objects));
   Position head = load_head(atomic(control_.tail).load(kRelaxed));
+  std::size_t count = extents.size();
+  if (limits.max_objects != 0) count = std::min(count, slots(me, head, extents[0].extent, limits, deadline));
   std::uint64_t payload_bytes = 0;
   std::size_t done = 0;
   for (; done < count; ++done) {
     const std::uint64_t extent = extents[done].extent;
-    if (!fits(head, extent) && !make_room(me, head, done != 0, extent, limits)) break;
+    if (!fits(head, extent) && !make_room(me, head, done != 0, extent, limits, deadline)) break;
     if (const std::uint64_t rest = capacity_ - offset(head); rest < extent) {
       write_frame_opening(head, rest, {FrameState::kPad, 0, 0});
       head += rest;
@@ -95,10 +95,27 @@ bool Ring::fits(Position head, std::uint64_t extent) const noexcept {
   return head + needed - atomic(control_.tail).load(kRelaxed) <= capacity_;
 }
 
-bool Ring::make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent, const Limits& limits) {
+bool Ring::make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent, const Limits& limits,
+                     const os::Deadline& deadline) {
   reclaim();
-  if (!fits(head, extent) && !batch) help(me, head, extent, limits);
+  if (!fits(head, extent) && !batch) help(me, head, extent, limits, deadline);
   return fits(head, extent);
+}
+
+// How many more objects may wait. If there is none, but room for one in exchange, the oldest makes way.
+std::uint64_t Ring::slots(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
+                          const os::Deadline& deadline) {
+  const auto left = [&] { return limits.max_objects - count_up_to(limits.max_objects); };
+  const std::uint64_t now = left();
+  if (now != 0 || !limits.drop_oldest) return now;
+  if (!fits(head, extent) && !make_room(me, head, false, extent, limits, deadline)) return 0;
+  const Guard guard(*this, consumers_, me, deadline);
+  if (!guard.held() || left() != 0) return left();
+  Cursor cursor = load_cursor();
+  const std::optional<Position> oldest = find_ready(cursor, load_head(cursor.scan));
+  if (oldest) drop(me, *oldest);
+  store_cursor(cursor);
+  return left();
 }
 
 // The tail moves over finished frames, but never past `read`: consumers may still stand there.
@@ -106,7 +123,7 @@ void Ring::reclaim() {
   const Position old_tail = atomic(control_.tail).load(kRelaxed);
   // Pairs with the release store in store_cursor(): consumers look at nothing before it any more.
   const Position read = atomic(control_.read.value).load(kAcquire);
-  if (read - old_tail > capacity_) corrupt("read is not between tail and head");
+  if (read - old_tail > capacity_ || old_tail % wire::kAlignment != 0) corrupt("read is not between tail and head");
   Position tail = old_tail;
   while (tail != read && finished(control_at(tail).state)) tail += extent_at(tail, read);
   if (tail == old_tail) return;
@@ -115,9 +132,11 @@ void Ring::reclaim() {
 }
 
 // A producer without room moves `read` over finished frames itself: were it to wait for a consumer to do so, all
-// producers and consumers could sleep. It only tries the consumers' lock, because it holds the producers' one.
-void Ring::help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits) {
-  const Guard guard(*this, consumers_, me);
+// producers and consumers could sleep. It only tries the consumers' lock, because it holds the producers' one; but who
+// does not wait for room must not take a busy consumer for a full ring.
+void Ring::help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
+                const os::Deadline& deadline) {
+  const Guard guard = limits.drop_oldest ? Guard(*this, consumers_, me, deadline) : Guard(*this, consumers_, me);
   if (!guard.held()) return;
   move_cursor();
   reclaim();
@@ -129,24 +148,28 @@ void Ring::help(ParticipantId me, Position& head, std::uint64_t extent, const Li
 void Ring::drop_oldest(ParticipantId me, Position head, std::uint64_t extent) {
   const std::uint64_t rest = capacity_ - offset(head);
   const std::uint64_t needed = rest < extent ? rest + extent : extent;
-  Position end = atomic(control_.tail).load(kRelaxed);
+  const Position tail = atomic(control_.tail).load(kRelaxed);
+  if (tail % wire::kAlignment != 0) corrupt("its tail is not aligned");
+  Position end = tail;
   const auto roomy = [&] { return end == head || head + needed - end <= capacity_; };
   while (!roomy()) {
     const FrameState state = control_at(end).state;
     if (!finished(state) && state != FrameState::kReady) return;
     end += extent_at(end, head);
   }
-  walk(atomic(control_.tail).load(kRelaxed), end, [&](Position position, Control control, wire::FrameHeader&) {
-    if (control.state == FrameState::kReady) {
-      SHMLANE_CRASH_POINT("ring.drop_oldest.count");
-      atomic(participants_.entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
-      SHMLANE_CRASH_POINT("ring.drop_oldest.free");
-      set_control(position, {FrameState::kFree, 0, 0});
-    }
+  walk(tail, end, [&](Position position, Control control, wire::FrameHeader&) {
+    if (control.state == FrameState::kReady) drop(me, position);
     return true;
   });
   move_cursor();
   reclaim();
+}
+
+void Ring::drop(ParticipantId me, Position position) noexcept {
+  SHMLANE_CRASH_POINT("ring.drop_oldest.count");
+  atomic(participants_.entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
+  SHMLANE_CRASH_POINT("ring.drop_oldest.free");
+  set_control(position, {FrameState::kFree, 0, 0});
 }
 
 // An empty ring starts again at its beginning, by an ordinary PAD frame and the ordinary moves of read and tail.

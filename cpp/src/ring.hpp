@@ -118,10 +118,13 @@ class Ring {
 
   [[nodiscard]] bool fits(Position head, std::uint64_t extent) const noexcept;
   [[nodiscard]] bool make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent,
-                               const Limits& limits);
+                               const Limits& limits, const os::Deadline& deadline);
+  [[nodiscard]] std::uint64_t slots(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
+                                    const os::Deadline& deadline);
   void reclaim();
-  void help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits);
+  void help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits, const os::Deadline& deadline);
   void drop_oldest(ParticipantId me, Position head, std::uint64_t extent);
+  void drop(ParticipantId me, Position position) noexcept;
   void start_again(Position& head);
   void write_frame_opening(Position position, std::uint64_t extent, Control control) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;

@@ -86,10 +86,10 @@ bool Ring::has_ready(ParticipantId me, const os::Deadline& deadline) {
 bool Ring::has_room(ParticipantId me, std::uint64_t extent, const Limits& limits, const os::Deadline& deadline) {
   const Guard guard(*this, producers_, me, deadline);
   if (!guard.held()) return false;
-  if (limits.max_objects != 0 && count_up_to(limits.max_objects) == limits.max_objects) return false;
   if (limits.drop_oldest) return true;
+  if (limits.max_objects != 0 && count_up_to(limits.max_objects) == limits.max_objects) return false;
   Position head = load_head(atomic(control_.tail).load(kRelaxed));
-  return fits(head, extent) || make_room(me, head, false, extent, limits);
+  return fits(head, extent) || make_room(me, head, false, extent, limits, deadline);
 }
 
 bool Ring::maybe_ready() const noexcept {

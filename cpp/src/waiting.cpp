@@ -10,7 +10,7 @@ bool WaitPlace::take_back() noexcept {
   std::uint64_t count = atomic(*waiters_).load(kRelaxed);
   while (count != 0) {
     SHMLANE_CRASH_POINT("waiting.take_back");
-    if (atomic(*waiters_).compare_exchange_weak(count, count - 1, std::memory_order_acq_rel, kRelaxed)) return true;
+    if (atomic(*waiters_).compare_exchange_weak(count, count - 1, kAcquireRelease, kRelaxed)) return true;
   }
   return false;
 }
@@ -34,7 +34,7 @@ void WaitPlace::Sleeper::announce() noexcept {
   }
   owed_ = owed > 0;
   SHMLANE_CRASH_POINT("waiting.announce");
-  if (!owed_) atomic(*place_.waiters_).fetch_add(1, std::memory_order_acq_rel);
+  if (!owed_) atomic(*place_.waiters_).fetch_add(1, kAcquireRelease);
   announced_ = true;
   if (place_.full_fence()) {
     os::full_fence();

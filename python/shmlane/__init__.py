@@ -7,8 +7,6 @@ for obj in Consumer("frames"):  # another one
     ...
 """
 
-from importlib import metadata as _metadata
-
 from . import errors, registry
 from ._log import enable_logging, set_log_level
 from .aio import AsyncConsumer, AsyncProducer
@@ -52,5 +50,7 @@ __all__ = [
 
 def __getattr__(name: str) -> str:
     if name == "__version__":
-        return _metadata.version("shmlane")
+        from importlib import metadata
+
+        return metadata.version("shmlane")
     raise AttributeError(f"module 'shmlane' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ._log import logger
-from .errors import Error, Full
+from .errors import Closed, Error, Full
 
 Send = Callable[[float | None], None]
 
@@ -22,6 +22,7 @@ class Feeder:
         self._name = name
         self._changed = threading.Condition()
         self._waiting: deque[Send] = deque()
+        self._thread: threading.Thread | None = None
         self._last: Callable[[], None] | None = None
 
     def send(self, send: Send) -> None:
@@ -37,7 +38,8 @@ class Feeder:
                     return
             self._waiting.append(send)
             if idle:
-                threading.Thread(target=self._run, name=f"feeder of {self._name}", daemon=True).start()
+                self._thread = threading.Thread(target=self._run, name=f"feeder of {self._name}", daemon=True)
+                self._thread.start()
 
     def size(self) -> int:
         return len(self._waiting)
@@ -60,12 +62,25 @@ class Feeder:
         while True:
             try:
                 self._waiting[0](None)
+            except Closed:
+                self._give_up()
             except Error as error:
                 logger.warning("%s: an object that waited for room is lost: %s", self._name, error)
             with self._changed:
-                self._waiting.popleft()
+                if self._waiting:
+                    self._waiting.popleft()
                 self._changed.notify_all()
                 if not self._waiting:
                     break
         if self._last is not None:
             self._last()
+
+    def _give_up(self) -> None:
+        with self._changed:
+            logger.warning("%s: %d objects that waited for room are lost", self._name, len(self._waiting))
+            self._waiting.clear()
+
+    def stop(self) -> None:
+        """Come back when the thread is over, which it is soon once ``send`` raises Closed."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()

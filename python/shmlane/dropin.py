@@ -186,6 +186,7 @@ class _Link:
     def _leave(self) -> None:
         self.stop_taking()
         self._producer.close()
+        self.feeder.stop()
         with suppress(Error):
             _backend.active.remove_segment(self._name)  # not if somebody lives in it
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -104,12 +105,15 @@ class Producer(Handle):
 
         Raises what ``push`` raises; the error's ``pushed`` says how many objects went before.
         """
-        items = objs if isinstance(objs, (list, tuple)) else list(objs)
+        items = iter(objs)
         deadline = Deadline(timeout)
         pushed = 0
         try:
-            while pushed < len(items):
-                pushed += self._push_some(items[pushed : pushed + _BATCH], deadline.left())
+            while batch := list(itertools.islice(items, _BATCH)):
+                while batch:
+                    count = self._push_some(batch, deadline.left())
+                    pushed += count
+                    del batch[:count]
         except Error as error:
             error.pushed = pushed
             raise

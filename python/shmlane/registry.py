@@ -151,8 +151,8 @@ def _builtin_codec(obj: Any, context: Context) -> Codec:
 
 
 def _shares_memory(obj: Any) -> bool:
-    """Whether an object offers its memory: a NumPy scalar, DLPack, the buffer protocol, or an array on a GPU."""
-    if isinstance(obj, np.generic) or hasattr(obj, "__dlpack__"):
+    """Whether an object offers its memory: by DLPack, the buffer protocol, or as an array on a GPU."""
+    if hasattr(obj, "__dlpack__") or hasattr(obj, "__cuda_array_interface__"):
         return True
     try:
         memoryview(obj)
@@ -201,7 +201,8 @@ class _Custom:
 
     def _piece(self, payload: Any) -> memoryview:
         try:
-            view = memoryview(piece_of(np.ascontiguousarray(payload)) if isinstance(payload, np.ndarray) else payload)
+            array = isinstance(payload, np.ndarray)
+            view = piece_of(np.ascontiguousarray(payload)).data if array else memoryview(payload)
         except TypeError:
             kind = type(payload).__name__
             raise UnsupportedType(f"the encode function of the type {self.name!r} gave a {kind}, not bytes") from None

@@ -138,6 +138,14 @@ TEST_CASE("any strides are gathered into C order") {
   check_gathering({DType("<f8"), {3, 3}, {3, 9}, data + 1});         // not aligned
 }
 
+TEST_CASE("large transposed arrays are gathered whole") {
+  const auto numbers = counting(130 * 67);
+  const auto* const data = reinterpret_cast<const std::byte*>(numbers.data());
+  check_gathering({DType::of<int>(), {67, 130}, {4, 67 * 4}, data});
+  check_gathering({DType::of<int>(), {2, 33, 65}, {130 * 4, 4, 67 * 4}, data});
+  check_gathering({DType::of<int>(), {67, 32}, {-4, 67 * 4}, data + 66 * 4});
+}
+
 TEST_CASE("arrays without dimensions, without items and with all dimensions cross") {
   const auto numbers = counting(8);
   check_gathering(NdView::contiguous(DType::of<int>(), {}, numbers.data()));

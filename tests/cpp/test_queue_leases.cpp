@@ -117,6 +117,7 @@ TEST_CASE_FIXTURE(ShmTest, "a ring pinned by a reservation says who holds it") {
   let_go->store(true);
   CHECK(producer.push("more", 20s) == PushResult::kPushed);  // the reservation ended without a commit
   CHECK(holder.join() == "");
+  CHECK(text(*consumer.pop()) == "more");
 }
 
 TEST_CASE_FIXTURE(ShmTest, "a reservation that is kept open does not delay what others push") {

@@ -308,12 +308,12 @@ TEST_CASE("a length that lies costs address space, but no memory") {
   REQUIRE(::write(ends.out(), &header, sizeof header) == sizeof header);
   REQUIRE(::write(ends.out(), kMetadata.data(), kMetadata.size()) == static_cast<ssize_t>(kMetadata.size()));
   ends.close_out();
-  const auto peak_kib = [] {
+  [[maybe_unused]] const auto peak_kib = [] {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
   };
-  const long before = peak_kib();
+  [[maybe_unused]] const long before = peak_kib();
   StdioConsumer consumer(ends.in());
   CHECK_THROWS_AS(static_cast<void>(consumer.pop()), Truncated);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow memory is memory, too

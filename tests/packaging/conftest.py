@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from installing import REPOSITORY, SAME_FLAGS, install_into_new_environment, run
+from installing import REPOSITORY, new_environment, pip, run, same_build
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +21,20 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a clean virtual environment after `pip install .`"""
-    folder = tmp_path_factory.mktemp("pip") / "venv"
-    build_folder = "--config-settings=build-dir=build/wheel"
-    return install_into_new_environment(folder, REPOSITORY, SAME_FLAGS, build_folder, CCACHE_BASEDIR=str(REPOSITORY))
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that `pip install .` makes, by the build tools that are here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip(sys.executable, "wheel", "--no-build-isolation", "--no-deps", *same_build("wheel"), "-w", folder, REPOSITORY)
+    (wheel,) = folder.glob("shmlane-*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installed_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a clean virtual environment that holds the wheel and what it requires."""
+    python = new_environment(tmp_path_factory.mktemp("installed") / "venv")
+    pip(python, "install", wheel)
+    return python
 
 
 @pytest.fixture(scope="session")

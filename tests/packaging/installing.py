@@ -13,9 +13,6 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONSUMERS = Path(__file__).resolve().parent / "consumer"
 
-# Flags as in the other builds of `make test`, so that the compiler's cache knows most of the sources already.
-SAME_FLAGS = "--config-settings=cmake.define.SHMLANE_WERROR=ON"
-
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     """Run a command to its end and return its output; show that output if it fails or takes for ever."""
@@ -32,15 +29,29 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as expired:
-        pytest.fail(f"{command} did not end; until then it said:\n{expired.output}")
+        pytest.fail(f"{command} did not end; until then it said:\n{expired.output!r}")
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
 
 
-def install_into_new_environment(folder: Path, source: Path, *options: str, **environment: str) -> Path:
-    """Make a virtual environment in `folder`, install `source` there with its dependencies, return its Python."""
-    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
-    python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    run(*pip, *options, source, cwd=REPOSITORY, SHMLANE_BUILD="native", **environment)
-    return python
+def pip(python: Path | str, command: str, *words: Path | str, **environment: str) -> None:
+    """Run pip of that Python in the repository, for the native backend."""
+    options = ["--disable-pip-version-check", "--quiet"]
+    run(python, "-m", "pip", command, *options, *words, cwd=REPOSITORY, **{"SHMLANE_BUILD": "native"} | environment)
+
+
+def same_build(folder: str) -> list[str]:
+    """Options of pip that compile as the other builds of `make test` do, so that the compiler's cache is of use.
+
+    The build folder lies as deep below the sources as theirs, because the cache knows sources by that path.
+    """
+    return [
+        "--config-settings=cmake.define.SHMLANE_WERROR=ON",
+        f"--config-settings=build-dir=build/{folder}",
+    ]
+
+
+def new_environment(folder: Path) -> Path:
+    """Make a virtual environment and return its Python."""
+    run(sys.executable, "-m", "venv", folder, cwd=REPOSITORY)
+    return folder / "bin" / "python"

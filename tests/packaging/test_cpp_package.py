@@ -60,7 +60,7 @@ def test_a_component_that_does_not_exist_is_refused(prefix: Path, tmp_path: Path
 
 
 def test_fetch_content_builds_the_library_from_a_source_folder(tmp_path: Path) -> None:
-    # SHMLANE_WERROR only for the sake of the compiler's cache: see SAME_FLAGS.
+    # SHMLANE_WERROR only for the sake of the compiler's cache: see same_build().
     program = build(
         "fetch_content",
         tmp_path,

@@ -21,7 +21,17 @@ def nested(levels: int) -> list[Any]:
 
 
 def test_a_list_crosses_with_each_item_as_its_own_type() -> None:
-    items = [np.arange(3), "text", b"bytes", 1, None, {"plain": [1]}, [b"inner"], {"k": b"v"}, Image.new("L", (2, 2), 7)]
+    items = [
+        np.arange(3),
+        "text",
+        b"bytes",
+        1,
+        None,
+        {"plain": [1]},
+        [b"inner"],
+        {"k": b"v"},
+        Image.new("L", (2, 2), 7),
+    ]
     back = there_and_back(items)
     assert np.array_equal(back[0], items[0])
     assert back[1:8] == items[1:8]

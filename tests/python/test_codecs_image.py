@@ -179,7 +179,8 @@ def test_a_truncated_file_is_corrupt() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [metadata_of("webp"), metadata_of(dtype="<f8"), metadata_of("jpeg", dtype="<u2"), metadata_of("png", dtype="<u2")]
+    "metadata",
+    [metadata_of("webp"), metadata_of(dtype="<f8"), metadata_of("jpeg", dtype="<u2"), metadata_of("png", dtype="<u2")],
 )
 def test_an_encoding_that_is_unknown_or_unreadable_here_arrives_raw(
     metadata: dict[str, Any], caplog: pytest.LogCaptureFixture

@@ -8,7 +8,7 @@ import itertools
 import json
 import logging
 import mmap
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -72,7 +72,13 @@ def test_the_metadata_is_as_specified() -> None:
 @pytest.mark.parametrize("dtype", [np.dtype("<f4"), np.dtype("M8[s]"), STRUCTURED[0], STRUCTURED[1]], ids=str)
 def test_non_contiguous_arrays_cross_in_c_order(dtype: np.dtype[Any]) -> None:
     original = counting(dtype, (6, 5, 4))
-    for view in (original.T, original[::2], original[:, ::-1], original[..., 1], np.broadcast_to(original[0], (3, 5, 4))):
+    for view in (
+        original.T,
+        original[::2],
+        original[:, ::-1],
+        original[..., 1],
+        np.broadcast_to(original[0], (3, 5, 4)),
+    ):
         back = there_and_back(view)
         assert back.flags.c_contiguous
         assert back.dtype == view.dtype
@@ -133,6 +139,10 @@ class Borrowed:
         return self.device, 0
 
 
+class OnGpu:
+    __cuda_array_interface__: ClassVar = {"shape": (1,), "typestr": "<f4", "data": (0, False), "version": 3}
+
+
 @pytest.mark.parametrize(
     ("obj", "expected"),
     [
@@ -165,8 +175,19 @@ def test_a_mapped_file_crosses_as_ndarray() -> None:
         np.zeros(1, {"names": ["a", "b"], "formats": ["<i4", "<i4"], "offsets": [0, 2]}),
         np.ma.masked_array([1, 2], mask=[True, False]),
         Borrowed(np.arange(3), device=2),
+        OnGpu(),
     ],
-    ids=["objects", "objects in fields", "int4", "bfloat16 field", "no bytes", "overlap", "masked", "gpu"],
+    ids=[
+        "objects",
+        "objects in fields",
+        "int4",
+        "bfloat16 field",
+        "no bytes",
+        "overlap",
+        "masked",
+        "DLPack on a GPU",
+        "array on a GPU",
+    ],
 )
 def test_what_is_not_plain_data_is_refused(obj: Any) -> None:
     with pytest.raises(UnsupportedType):
@@ -177,7 +198,9 @@ def metadata_of(dtype: Any, shape: Any = (2,)) -> bytes:
     return json.dumps({"type": "ndarray", "dtype": dtype, "shape": shape}).encode()
 
 
-@pytest.mark.parametrize("shape", [None, 2, "2", [-1], [1.0], [True], ["1"], [2**63], [2**40, 2**40], [3], [2, 2], [1] * 65])
+@pytest.mark.parametrize(
+    "shape", [None, 2, "2", [-1], [1.0], [True], ["1"], [2**63], [2**40, 2**40], [3], [2, 2], [1] * 65]
+)
 def test_a_shape_that_cannot_be_is_corrupt(shape: Any) -> None:
     with pytest.raises(Corrupt):
         decode(metadata_of("<i4", shape), bytes(8))
@@ -196,7 +219,7 @@ def test_references_to_objects_never_become_objects(dtype: Any) -> None:
 
 @pytest.mark.parametrize(
     "dtype",
-    [None, 4, [], {}, [[]], [["a"]], [["a", "<i4", 3]], [["a", "<i4", [-1]]], [[1, "<i4"]], [["a", "<i4"], ["a", "<i4"]],
+    [None, 4, [], {}, [[]], [["a"]], [["a", "<i4", 3]], [["a", "<i4", [-1]]], [[1, "<i4"]], [["a", "<i4"]] * 2,
      [["a", "<i4", [2**40]]], [["", "|V4"], 3], ["<i4"], [[["x"], "<i4"]]],
 )  # fmt: skip
 def test_a_dtype_that_cannot_be_is_corrupt(dtype: Any) -> None:
@@ -204,7 +227,9 @@ def test_a_dtype_that_cannot_be_is_corrupt(dtype: Any) -> None:
         decode(metadata_of(dtype), bytes(8))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "O", "i4,f4", "<f3", "(2,)<i4", "<i4\n", "int4", "complex256", "<M8[blink]"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "O", "i4,f4", "<f3", "(2,)<i4", "<i4\n", "int4", "complex256", "<M8[blink]"]
+)
 def test_an_unknown_dtype_arrives_raw(dtype: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "shmlane"):
         back = decode(metadata_of(dtype), b"12345678")

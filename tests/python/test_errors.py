@@ -52,8 +52,6 @@ def test_an_error_has_its_code_and_crosses_processes(error: type[errors.Error]) 
         (errors.WrongType, TypeError),
     ],
 )
-def test_an_error_is_what_the_standard_library_raises(
-    error: type[errors.Error], standard: type[BaseException]
-) -> None:
+def test_an_error_is_what_the_standard_library_raises(error: type[errors.Error], standard: type[BaseException]) -> None:
     with pytest.raises(standard):
         raise error("message")

@@ -111,6 +111,7 @@ std::size_t read_all(int fd, std::span<iovec> parts, OnInterrupt on_interrupt) {
     if (done == 0) break;
     total += done;
     skip(parts, done);
+    if (!parts.empty() && on_interrupt != nullptr) on_interrupt();  // as in write_all()
   }
   return total;
 }

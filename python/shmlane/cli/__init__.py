@@ -3,15 +3,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import NoReturn
-
-from shmlane.errors import Error
-
-_INTERRUPTED = 128 + signal.SIGINT
-_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -21,23 +14,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        fail(f"the command line needs the package {error.name}: pip install 'shmlane[cli]'")
-    try:
-        app(arguments, prog_name="shmlane")
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # As other tools end when their reader has seen enough; and Python shall not try to flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_BROKEN_PIPE)
-    except (Error, OSError) as error:
-        fail(str(error))
+        warn(f"the command line needs the package {error.name}: pip install 'shmlane[cli]'")
+        sys.exit(1)
+    app(arguments, prog_name="shmlane")
     sys.exit(0)
-
-
-def fail(message: str) -> NoReturn:
-    warn(message)
-    sys.exit(1)
 
 
 def warn(message: str) -> None:

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of commands."""
+"""The table of commands, and what becomes of their errors."""
 
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from . import frames, segments
+from shmlane.errors import Error
+
+from . import frames, segments, warn
+
+_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 app = typer.Typer(
     help="Look into and use shmlane's queues in shared memory.",
@@ -14,12 +23,28 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("ls")(segments.ls)
-app.command("stat")(segments.stat)
-app.command("rm")(segments.rm)
-app.command("push")(frames.push)
-app.command("pop")(frames.pop)
-app.command("cat")(frames.cat)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its errors as one line and status 1."""
+
+    @functools.wraps(command)
+    def run(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except BrokenPipeError:
+            # As other tools end when their reader has seen enough; and Python shall not try to flush once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_BROKEN_PIPE) from None
+        except (Error, OSError) as error:
+            warn(str(error))
+            raise typer.Exit(1) from None
+
+    return run
+
+
+for _command in (segments.ls, segments.stat, segments.rm, frames.push, frames.pop, frames.cat):
+    app.command(_command.__name__)(_guarded(_command))
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from shmlane import _backend
 from shmlane.codec import parse_metadata
-from shmlane.errors import BrokenPipe, Empty
+from shmlane.errors import Empty
 from shmlane.queue import Consumer, Producer
 from shmlane.sizes import parse_size
 from shmlane.stdio import DEFAULT_MAX_FRAME
@@ -85,14 +85,7 @@ def cat(
     else:
         frames = _frames_of_queue(source, count, timeout)
     for metadata, payload in frames:
-        _print(write(parse_metadata(metadata), payload))
-
-
-def _print(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError as error:
-        raise BrokenPipe("nobody reads standard output any more") from error  # which typer leaves to main()
+        print(write(parse_metadata(metadata), payload), flush=True)
 
 
 def _frames_of_stdin(max_frame: int, count: int | None = None) -> Iterator[Frame]:

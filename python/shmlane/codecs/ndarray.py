@@ -129,6 +129,8 @@ def as_array(obj: Any) -> NDArray[Any]:
         raise UnsupportedType("a masked array would lose its mask: push .data and .mask, or .filled()")
     if isinstance(obj, (np.ndarray, np.generic)):
         return np.asarray(obj)
+    if hasattr(obj, "__cuda_array_interface__"):
+        raise UnsupportedType(f"this {type(obj).__name__} is not in the CPU's memory: copy it there first")
     try:
         if hasattr(obj, "__dlpack_device__"):
             return _from_dlpack(obj)
