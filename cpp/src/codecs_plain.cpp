@@ -62,9 +62,13 @@ void Codec<Json>::write(const Json& json, std::span<std::byte> out) { write_json
 
 Json Codec<Json>::read(const Metadata& metadata, std::span<const std::byte> payload) {
   expect_type(metadata, "json");
-  return read_json(payload);
+  return read_json(payload, false);
 }
 
-Json read_json(std::span<const std::byte> payload) { return parse_json_text(as_text(payload)); }
+Json read_json(std::span<const std::byte> payload, bool is_item) {
+  Json json = parse_json_text(as_text(payload));
+  if (json.is_null() && !is_item) throw Corrupt("the object is a lone JSON null, which nobody may push");
+  return json;
+}
 
 }  // namespace shmlane

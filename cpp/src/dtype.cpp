@@ -15,7 +15,7 @@ namespace {
 
 // NumPy itself keeps an item's size in a signed word.
 constexpr std::uint64_t kMaxItemsize = PTRDIFF_MAX;
-constexpr unsigned kMaxFieldDepth = 32;
+constexpr unsigned kMaxFieldDepth = 16;
 
 struct Extension {
   std::string_view name;
@@ -26,8 +26,8 @@ constexpr std::array<Extension, 3> kExtensions{{{"bfloat16", 2}, {"float8_e4m3fn
 constexpr std::array<std::string_view, 13> kTimeUnits{"Y",  "M",  "W",  "D",  "h",  "m", "s",
                                                       "ms", "us", "ns", "ps", "fs", "as"};
 
-[[noreturn]] void refuse(std::string_view what, const std::string& why) {
-  throw UnsupportedType("unsupported dtype " + std::string(what) + ": " + why);
+[[noreturn]] void refuse(std::string_view text, const std::string& why) {
+  throw UnsupportedType("unsupported dtype " + shmlane::quoted(text) + ": " + why);
 }
 
 bool one_of(std::uint64_t size, std::initializer_list<std::uint64_t> sizes) {
@@ -73,16 +73,18 @@ bool has_byte_order(char kind, std::uint64_t number) {
   return kind != 'S' && kind != 'V' && (kind == 'U' || number > 1);
 }
 
-constexpr std::string_view kStructured = "list of fields";
+[[noreturn]] void refuse_fields(const std::string& why) {
+  throw InvalidArgument("the fields of a dtype are wrong: " + why);
+}
 
 std::uint64_t product(std::uint64_t a, std::uint64_t b) {
   std::uint64_t result = 0;
-  if (__builtin_mul_overflow(a, b, &result) || result > kMaxItemsize) refuse(kStructured, "its items are too large");
+  if (__builtin_mul_overflow(a, b, &result) || result > kMaxItemsize) refuse_fields("the items are too large");
   return result;
 }
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
-  if (b > kMaxItemsize - a) refuse(kStructured, "its items are too large");
+  if (b > kMaxItemsize - a) refuse_fields("the items are too large");
   return a + b;
 }
 
@@ -91,15 +93,15 @@ std::uint64_t item_size(const Json& json, unsigned depth);
 // ["name", dtype] or ["name", dtype, [shape]]; the name may be ["title", "name"].
 std::uint64_t field_size(const Json& field, unsigned depth) {
   const bool whole = field.is_array() && (field.size() == 2 || field.size() == 3);
-  if (!whole) refuse(kStructured, "a field is not [name, dtype] or [name, dtype, shape]");
+  if (!whole) refuse_fields("a field is not [name, dtype] or [name, dtype, shape]");
   const Json& name = field[0];
   const bool titled = name.is_array() && name.size() == 2 && name[0].is_string() && name[1].is_string();
-  if (!name.is_string() && !titled) refuse(kStructured, "the name of a field is not a string");
+  if (!name.is_string() && !titled) refuse_fields("the name of a field is not a string");
   std::uint64_t size = item_size(field[1], depth);
   if (field.size() == 2) return size;
-  if (!field[2].is_array()) refuse(kStructured, "the shape of a field is not a list");
+  if (!field[2].is_array()) refuse_fields("the shape of a field is not a list");
   for (const Json& extent : field[2]) {
-    if (!extent.is_number_integer() || extent < 0) refuse(kStructured, "the shape of a field has a wrong number");
+    if (!extent.is_number_integer() || extent < 0) refuse_fields("the shape of a field has a wrong number");
     size = product(size, extent.get<std::uint64_t>());
   }
   return size;
@@ -107,8 +109,8 @@ std::uint64_t field_size(const Json& field, unsigned depth) {
 
 std::uint64_t item_size(const Json& json, unsigned depth) {
   if (json.is_string()) return DType(json.get_ref<const std::string&>()).itemsize();
-  if (!json.is_array()) refuse(kStructured, "a dtype is neither a string nor a list of fields");
-  if (depth > kMaxFieldDepth) refuse(kStructured, "its fields are nested too deeply");
+  if (!json.is_array()) refuse_fields("a dtype is neither a string nor a list of fields");
+  if (depth > kMaxFieldDepth) refuse_fields("they are nested too deeply");
   std::uint64_t size = 0;
   for (const Json& field : json) size = sum(size, field_size(field, depth + 1));
   return size;
@@ -133,9 +135,9 @@ DType DType::from_text(std::string_view text) {
     result.byte_order_ = extension.itemsize > 1 ? '<' : '|';
     return result;
   }
-  if (text == "|O" || text == "O" || text == "object") refuse(shmlane::quoted(text), "Python objects cannot cross");
+  if (text == "|O" || text == "O" || text == "object") refuse(text, "Python objects cannot cross");
   const bool leading_zero = text.size() > 3 && text[2] == '0';
-  if (text.size() < 3 || leading_zero) refuse(shmlane::quoted(text), "not a name that NumPy gives");
+  if (text.size() < 3 || leading_zero) refuse(text, "not a name that NumPy gives");
   const char order = text[0];
   const char kind = text[1];
   std::uint64_t number = 0;
@@ -144,16 +146,16 @@ DType DType::from_text(std::string_view text) {
   const bool timed = kind == 'm' || kind == 'M';
   const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
   if (error != std::errc{} || !known_size(kind, number) || !(timed ? valid_time_unit(unit) : unit.empty())) {
-    refuse(shmlane::quoted(text), "not a name that NumPy gives");
+    refuse(text, "not a name that NumPy gives");
   }
   const bool ordered = has_byte_order(kind, number);
   if (ordered ? order != '<' && order != '>' : order != '|') {
-    refuse(shmlane::quoted(text), "its byte order is not written as NumPy writes it");
+    refuse(text, "its byte order is not written as NumPy writes it");
   }
   result.kind_ = kind;
   result.byte_order_ = order;
   const std::uint64_t unit_size = kind == 'U' ? 4 : 1;
-  if (number > kMaxItemsize / unit_size) refuse(shmlane::quoted(text), "its items are too large");
+  if (number > kMaxItemsize / unit_size) refuse(text, "its items are too large");
   result.itemsize_ = number * unit_size;
   return result;
 }

@@ -58,18 +58,26 @@ std::uint64_t Fields::length(const char* key) const {
 }
 
 DType Fields::dtype() const {
+  const Json& json = any("dtype");
+  if (json == "|O") corrupt("its items are references to objects of another process");
   try {
-    return DType::parse(any("dtype"));
-  } catch (const UnsupportedType& error) {
+    DType dtype = DType::parse(json);
+    if (dtype.itemsize() == 0) corrupt("its items have no bytes");
+    return dtype;
+  } catch (const InvalidArgument& error) {
     corrupt(error.what());
   }
 }
 
-void Fields::corrupt(const std::string& why) const {
+void Fields::corrupt(const std::string& why) const { throw Corrupt(describe(why)); }
+
+void Fields::unsupported(const std::string& why) const { throw UnsupportedType(describe(why)); }
+
+std::string Fields::describe(const std::string& why) const {
   const auto type = json_.find("type");
   const bool named = type != json_.end() && type->is_string();
-  throw Corrupt("bad metadata" + (named ? " of type " + shmlane::quoted(type->get_ref<const std::string&>()) : "") +
-                ": " + why);
+  return "bad metadata" + (named ? " of type " + shmlane::quoted(type->get_ref<const std::string&>()) : "") + ": " +
+         why;
 }
 
 std::optional<std::uint32_t> version_of(const Json& metadata) noexcept {

@@ -32,11 +32,14 @@ class Fields {
   [[nodiscard]] const std::string& text(const char* key) const;
   [[nodiscard]] const Json& list(const char* key) const;
   [[nodiscard]] std::uint64_t length(const char* key) const;  // 0 to kMaxLength
+  // Throws UnsupportedType for a name that is unknown here (W-91).
   [[nodiscard]] DType dtype() const;
 
   [[noreturn]] void corrupt(const std::string& why) const;
+  [[noreturn]] void unsupported(const std::string& why) const;
 
  private:
+  [[nodiscard]] std::string describe(const std::string& why) const;
   const Json& json_;
 };
 
@@ -49,9 +52,11 @@ class Fields {
 // Throws WrongType unless the metadata is of this built-in type. A version marks a custom type of the same name.
 void expect_type(const Metadata& metadata, std::string_view type);
 
-// The built-in codecs' readers; each checks every field but "type".
+// The built-in codecs' readers; each checks every field but "type". They throw Corrupt, or UnsupportedType for a dtype
+// or encoding that is unknown here.
 [[nodiscard]] std::string_view read_text(std::span<const std::byte> payload);
-[[nodiscard]] Json read_json(std::span<const std::byte> payload);
+// W-83: a null may only be an item of a list or map.
+[[nodiscard]] Json read_json(std::span<const std::byte> payload, bool is_item);
 [[nodiscard]] NdView read_ndarray(const Json& metadata, std::span<const std::byte> payload);
 [[nodiscard]] ImageView read_image(const Json& metadata, std::span<const std::byte> payload);
 

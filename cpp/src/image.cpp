@@ -27,8 +27,7 @@ const Order& facts(ChannelOrder order) noexcept { return kOrders[static_cast<std
 bool fits(ImageEncoding encoding, ChannelOrder order) noexcept {
   return encoding == ImageEncoding::kRaw || (order != ChannelOrder::kBgr && order != ChannelOrder::kBgra);
 }
-bool fits(ImageEncoding encoding, const DType& dtype) noexcept {
-  const std::string_view text = dtype.text();
+bool fits(ImageEncoding encoding, std::string_view text) noexcept {
   switch (encoding) {
     case ImageEncoding::kRaw:
       return text == "|u1" || text == "<u2" || text == "<i4" || text == "<f4";
@@ -52,7 +51,7 @@ std::optional<std::uint64_t> spanned_size(const ImageView& image) noexcept {
 }
 
 void check(const ImageView& image) {
-  if (!fits(image.encoding, image.dtype)) {
+  if (!fits(image.encoding, image.dtype.text())) {
     throw UnsupportedType("a " + std::string(encoding_name(image.encoding)) + " image cannot have channels of dtype " +
                           image.dtype.text() +
                           "; u1, <u2, <i4 and <f4 can be pushed raw, u1 and <u2 as PNG, u1 as JPEG");
@@ -73,7 +72,7 @@ void check(const ImageView& image) {
 
 ImageEncoding read_encoding(const Fields& fields) {
   const auto* const found = std::find(kEncodings.begin(), kEncodings.end(), fields.text("encoding"));
-  if (found == kEncodings.end()) fields.corrupt("its encoding is none of raw, png, jpeg");
+  if (found == kEncodings.end()) fields.unsupported("its encoding is none of raw, png, jpeg");
   return static_cast<ImageEncoding>(found - kEncodings.begin());
 }
 
@@ -159,10 +158,11 @@ ImageView read_image(const Json& metadata, std::span<const std::byte> payload) {
   image.width = read_extent(fields, "width");
   image.height = read_extent(fields, "height");
   image.order = read_order(fields);
-  image.dtype = fields.dtype();
+  const std::string& dtype = fields.text("dtype");
+  if (!fits(image.encoding, dtype))
+    fields.unsupported("images of its encoding have no dtype " + shmlane::quoted(dtype));
+  image.dtype = DType(dtype);
   image.data = payload;
-  if (!fits(image.encoding, image.dtype))
-    fields.corrupt("images of its encoding have no dtype " + shmlane::quoted(image.dtype.text()));
   if (!fits(image.encoding, image.order)) fields.corrupt("compressed images have no order BGR or BGRA");
   if (image.encoding != ImageEncoding::kRaw) return image;
   image.stride = image.row_bytes();

@@ -139,24 +139,34 @@ class Writer {
   Sink& sink_;
 };
 
-// The parser itself does not recurse, but whoever copies or writes its result does.
-bool too_deep(std::string_view text) noexcept {
+// True for an integer that the parser would round to a float without a word.
+bool beyond_64_bits(std::string_view number) noexcept {
+  if (number.size() < 19 || number.find_first_of(".eE") != number.npos) return false;
+  const char* const end = number.data() + number.size();
+  std::int64_t negative = 0;
+  std::uint64_t positive = 0;
+  const auto error = number.front() == '-' ? std::from_chars(number.data(), end, negative).ec
+                                           : std::from_chars(number.data(), end, positive).ec;
+  return error == std::errc::result_out_of_range;
+}
+
+// What the parser lets pass: it does not recurse, but whoever copies or writes its result does.
+void check_levels_and_integers(std::string_view text) {
   unsigned depth = 0;
-  bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
-    } else if (c == '"') {
-      quoted = true;
+    if (c == '"') {
+      for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\' ? 1 : 0;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxJsonDepth) return true;
-    } else if ((c == ']' || c == '}') && depth > 0) {
-      --depth;
+      if (++depth > kMaxJsonDepth) throw Corrupt("JSON with more than " + std::to_string(kMaxJsonDepth) + " levels");
+    } else if (c == ']' || c == '}') {
+      depth -= depth > 0 ? 1 : 0;
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
+      const std::string_view number = text.substr(i, text.find_first_not_of("0123456789+-.eE", i) - i);
+      if (beyond_64_bits(number)) throw Corrupt("JSON with an integer beyond 64 bits");
+      i += number.size() - 1;
     }
   }
-  return false;
 }
 
 }  // namespace
@@ -180,7 +190,7 @@ void append_json_text(std::string& out, const Json& value) {
 }
 
 Json parse_json_text(std::string_view text) {
-  if (too_deep(text)) throw Corrupt("JSON with more than " + std::to_string(kMaxJsonDepth) + " levels");
+  check_levels_and_integers(text);
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON values as compact UTF-8 text, held to what every implementation can read (SPEC section 5, "json").
+// JSON values as compact UTF-8 text, held to what every implementation can read (W-83).
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ inline constexpr unsigned kMaxJsonDepth = 500;
 void write_json_text(const Json& value, std::span<std::byte> out);
 void append_json_text(std::string& out, const Json& value);
 
-// Throws Corrupt if `text` is not one JSON value.
+// Throws Corrupt if `text` is not one JSON value, or beyond the limits above.
 [[nodiscard]] Json parse_json_text(std::string_view text);
 
 // The beginning of any bytes, quoted and escaped to ASCII, fit for an error's or a log's text. (Call it qualified: with a

@@ -191,6 +191,7 @@ std::string Codec<NdView>::metadata(const NdView& view) {
   if (view.strides.size() != view.shape.size()) throw InvalidArgument("an array needs one stride per dimension");
   if (view.nbytes() != 0 && view.data == nullptr)
     throw InvalidArgument("an array of " + std::to_string(view.nbytes()) + " bytes has no data");
+  if (view.dtype.itemsize() == 0) throw UnsupportedType("items of dtype " + view.dtype.text() + " have no bytes");
   // By hand, because this runs once per push and a JSON tree would cost more than a small array's copy.
   std::string text;
   text.reserve(64);

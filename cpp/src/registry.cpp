@@ -113,27 +113,22 @@ std::shared_ptr<const Registry::Entry> Registry::find(const std::type_info& of) 
   return found == state_->by_type.end() ? nullptr : found->second;
 }
 
-bool Registry::knows(const Json& metadata) const { return find(metadata) != nullptr; }
-
 std::optional<Custom> Registry::decode(const Unknown& frame) const {
   const auto entry = find(frame.metadata->json);
-  if (!entry) {
-    warn_once(*frame.metadata);
-    return std::nullopt;
-  }
+  if (!entry) return std::nullopt;
   return Custom(frame, entry->decode(*frame.metadata, frame.payload), entry->of);
 }
 
-void Registry::warn_once(const Metadata& metadata) const {
+void Registry::warn_once(const Metadata& metadata, std::string_view why) const {
   const auto version = version_of(metadata.json);
-  const std::string what = shmlane::quoted(metadata.type) +
-                           (version ? " and version " + std::to_string(*version) : " and no proper version");
+  std::string what = "objects of type " + shmlane::quoted(metadata.type);
+  if (!version) what += " and no proper version";
+  if (version && *version != 0) what += " and version " + std::to_string(*version);
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->warned.size() >= kMaxWarnings || !state_->warned.insert(what).second) return;
   }
-  log(LogLevel::kWarning,
-      "no codec is registered for objects of type " + what + ": they arrive as raw bytes with their metadata");
+  log(LogLevel::kWarning, what.append(" arrive as raw bytes with their metadata: ").append(why));
 }
 
 void Custom::encode(const Registry& registry) {
@@ -164,11 +159,12 @@ void Codec<Custom>::write(const Custom& custom, std::span<std::byte> out) {
 }
 
 Custom Codec<Custom>::read(const Metadata& metadata, std::span<const std::byte> payload) {
-  if (!Registry::global().knows(metadata.json)) {
+  auto custom = Registry::global().decode(Codec<Unknown>::read(metadata, payload));
+  if (!custom) {
     throw WrongType("no codec is registered for objects of type " + shmlane::quoted(metadata.type) +
                     " and their version");
   }
-  return Registry::global().decode(Codec<Unknown>::read(metadata, payload)).value();
+  return *std::move(custom);
 }
 
 }  // namespace shmlane

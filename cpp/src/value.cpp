@@ -3,6 +3,8 @@
 #include "shmlane/value.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <unordered_set>
 
 #include "fields.hpp"
@@ -54,19 +56,33 @@ Map read_map(const Json& metadata, Payload payload, unsigned depth) {
   return map;
 }
 
+// Nothing for a type that is not built in.
+std::optional<Value> read_builtin(const std::string& type, const Json& metadata, Payload payload, unsigned depth) {
+  if (type == "bytes") return payload;
+  if (type == "text") return read_text(payload);
+  if (type == "json") return read_json(payload, depth > 0);
+  if (type == "ndarray") return read_ndarray(metadata, payload);
+  if (type == "image") return read_image(metadata, payload);
+  if (type == "list") return read_list(metadata, payload, depth);
+  if (type == "map") return read_map(metadata, payload, depth);
+  return std::nullopt;
+}
+
+// W-91: what is unknown arrives raw, also as an item of a list.
 Value read_value(const Json& metadata, Payload payload, unsigned depth) {
   const std::string& type = Fields(metadata).text("type");
+  std::string why = "no codec is registered for them";
   if (version_of(metadata) == std::uint32_t{0}) {
-    if (type == "bytes") return payload;
-    if (type == "text") return read_text(payload);
-    if (type == "json") return read_json(payload);
-    if (type == "ndarray") return read_ndarray(metadata, payload);
-    if (type == "image") return read_image(metadata, payload);
-    if (type == "list") return read_list(metadata, payload, depth);
-    if (type == "map") return read_map(metadata, payload, depth);
+    try {
+      if (auto value = read_builtin(type, metadata, payload, depth)) return *std::move(value);
+    } catch (const UnsupportedType& error) {
+      why = error.what();
+    }
   }
+  const Registry& registry = Registry::global();
   Unknown frame{std::make_shared<const Metadata>(Metadata{type, metadata}), payload};
-  if (auto custom = Registry::global().decode(frame)) return *std::move(custom);
+  if (auto custom = registry.decode(frame)) return *std::move(custom);
+  registry.warn_once(*frame.metadata, why);
   return frame;
 }
 

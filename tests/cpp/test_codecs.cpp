@@ -160,6 +160,25 @@ TEST_CASE("JSON may have 500 levels and not one more") {
   CHECK_THROWS_AS((void)deepest.get<Json>(), Corrupt);
 }
 
+TEST_CASE("integers at the edge of 64 bits cross, and those beyond are corrupt") {
+  for (const char* text : {"-9223372036854775808", "18446744073709551615", "[9223372036854775807,1]",
+                           "{\"k\":-9223372036854775808}", "12345678901234567890.5", "12345678901234567890e3",
+                           "\"99999999999999999999999\"", "0.1234567890123456789012345"}) {
+    const Object frame = make(R"({"type":"json"})", text);
+    CHECK(frame.get<Json>() == Json::parse(text));
+  }
+  for (const char* text : {"-9223372036854775809", "18446744073709551616", "[1, 99999999999999999999]",
+                           "{\"k\":-99999999999999999999}", "[\"\\\"\",18446744073709551616]"}) {
+    const Object frame = make(R"({"type":"json"})", text);
+    CHECK_THROWS_AS((void)frame.get<Json>(), Corrupt);
+  }
+}
+
+TEST_CASE("a lone null, which nobody may push, is corrupt") {
+  const Object frame = make(R"({"type":"json"})", "null");
+  CHECK_THROWS_AS((void)frame.get<Json>(), Corrupt);
+}
+
 TEST_CASE("brackets inside of strings are no levels") {
   const Json json = {std::string(1000, '['), std::string(1000, '{') + "\\\"" + std::string(1000, '[')};
   const Object frame = encode(json);

@@ -277,3 +277,21 @@ TEST_CASE("an unknown item of a list does not keep the others from arriving") {
   CHECK(list[0].as<shmlane::Unknown>().metadata->type == "test.far");
   CHECK(list[1].as<std::string_view>() == "ok");
 }
+
+TEST_CASE("a dtype or encoding that is unknown here arrives raw") {
+  shmlane::set_log_level(shmlane::LogLevel::kOff);
+  const std::pair<const char*, const char*> strangers[] = {
+      {"ndarray", R"({"type":"ndarray","dtype":"int4","shape":[6]})"},
+      {"image", R"({"type":"image","encoding":"webp","width":9,"height":9,"channels":1,"dtype":"|u1","order":"GRAY"})"},
+      {"pickle", R"({"type":"pickle","size":3,"buffers":[]})"}};
+  for (const auto& [type, metadata] : strangers) {
+    const Object frame = make(metadata, "raw");
+    const Value value = frame.get<Value>();
+    CHECK(value.type() == type);
+    CHECK(value.as<shmlane::Unknown>().payload.size() == 3);
+    const Object list = encode(List{value, "text"});
+    CHECK(list.get<Value>().at(0).as<shmlane::Unknown>().metadata->json == Json::parse(metadata));
+    CHECK(list.get<Value>().at(1).as<std::string_view>() == "text");
+  }
+  shmlane::set_log_level(shmlane::LogLevel::kWarning);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Codecs of bytes, text and JSON (SPEC section 5). Arrays, images, and lists and maps have headers of their own.
+// Codecs of bytes, text and JSON (SPEC section 8, W-81 to W-83). Arrays, images, and lists and maps have headers of their own.
 #pragma once
 
 #include <cstddef>

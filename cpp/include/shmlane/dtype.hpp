@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DType: what one item of an array is, spelled as NumPy spells it (SPEC section 5, "ndarray").
+// DType: what one item of an array is, spelled as NumPy spells it (SPEC section 8, W-84).
 #pragma once
 
 #include <complex>
@@ -32,7 +32,8 @@ class SHMLANE_EXPORT DType {
   explicit DType(std::string_view text) : DType(from_text(text)) {}
 
   // From metadata: a string as above, or the list of fields that numpy.lib.format.dtype_to_descr gives for structured
-  // dtypes, of which only the size of an item is understood here. Throws UnsupportedType.
+  // dtypes, of which only the size of an item is understood here. Throws UnsupportedType for a name as above,
+  // InvalidArgument for what is no such list.
   static DType parse(const Json& json);
 
   // The dtype of T in this machine's byte order.

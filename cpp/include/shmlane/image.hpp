@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ImageView: raw or compressed pixels that lie somewhere else, and its codec (SPEC section 5, "image").
+// ImageView: raw or compressed pixels that lie somewhere else, and its codec (W-85).
 #pragma once
 
 #include <cstddef>
@@ -52,7 +52,8 @@ struct SHMLANE_EXPORT ImageView {
 // The order of channels of an image that arrived. Throws WrongType for other objects, Corrupt.
 SHMLANE_EXPORT ChannelOrder image_order(const Metadata& metadata);
 
-// Pushing packs the rows, straight into the ring. Reading borrows the payload.
+// Pushing packs the rows, straight into the ring. Reading borrows the payload; it throws Corrupt, or UnsupportedType for
+// an encoding or dtype that is unknown here.
 // metadata() throws UnsupportedType for a dtype that images do not have, InvalidArgument if `data` is too short.
 template <>
 struct SHMLANE_EXPORT Codec<ImageView> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// NdView: an n-dimensional array that lies somewhere else, and its codec (SPEC section 5, "ndarray").
+// NdView: an n-dimensional array that lies somewhere else, and its codec (W-84).
 #pragma once
 
 #include <array>
@@ -111,7 +111,8 @@ struct SHMLANE_EXPORT NdView {
   [[nodiscard]] const std::byte* locate(bool right_dtype, std::span<const std::int64_t> place) const;
 };
 
-// Pushing gathers any strides into C order, straight into the ring. Reading borrows the payload.
+// Pushing gathers any strides into C order, straight into the ring. Reading borrows the payload; it throws Corrupt, or
+// UnsupportedType for a dtype that is unknown here. Items without bytes ("|S0") cannot cross.
 template <>
 struct SHMLANE_EXPORT Codec<NdView> {
   static std::string metadata(const NdView& view);

@@ -21,7 +21,8 @@
 
 namespace shmlane {
 
-// A frame as it is, of a type or version that nobody here registered: nothing is lost, and it can be pushed on.
+// A frame as it is, of a type, version, dtype or encoding that is unknown here (W-91): nothing is lost, and it can be
+// pushed on.
 // Borrows the payload.
 struct Unknown {
   std::shared_ptr<const Metadata> metadata;
@@ -68,10 +69,10 @@ class SHMLANE_EXPORT Registry {
   // Forgets a type's version; false if it was not there.
   bool remove(std::string_view type, std::uint32_t version);
 
-  // True if frames with this metadata can be decoded.
-  [[nodiscard]] bool knows(const Json& metadata) const;
-  // Decodes, or logs one warning per type and version and gives nothing. Throws what the decode function throws.
+  // The object in a frame, if its type and version are registered. Throws what the decode function throws.
   [[nodiscard]] std::optional<Custom> decode(const Unknown& frame) const;
+  // Logs that objects of this type and version arrive raw, and why; once for each type and version.
+  void warn_once(const Metadata& metadata, std::string_view why) const;
 
  private:
   friend class Custom;
@@ -84,7 +85,6 @@ class SHMLANE_EXPORT Registry {
                  DecodeFunction decoder);
   [[nodiscard]] std::shared_ptr<const Entry> find(const Json& metadata) const;
   [[nodiscard]] std::shared_ptr<const Entry> find(const std::type_info& of) const;
-  void warn_once(const Metadata& metadata) const;
 
   std::unique_ptr<State> state_;
 };

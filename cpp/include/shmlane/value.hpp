@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Value: an object of any type, for consumers that do not know what comes; and lists and maps of them (SPEC section 5).
+// Value: an object of any type, for consumers that do not know what comes; and lists and maps of them (W-87 to W-89).
 #pragma once
 
 #include <cstddef>
@@ -96,8 +96,9 @@ class SHMLANE_EXPORT Value {
     Variant variant_;
 };
 
-// Dispatches on the type name, through Registry::global(). What nobody knows is read as Unknown, with one warning in
-// the log. Throws InvalidArgument beyond the limits above when pushing, Corrupt when reading.
+// Dispatches on the type name, through Registry::global(). A type, version, dtype or encoding that is unknown here is
+// read as Unknown, with one warning in the log. Throws InvalidArgument beyond the limits above when pushing, Corrupt
+// when reading.
 template <>
 struct SHMLANE_EXPORT Codec<Value> {
   static std::string metadata(const Value& value);

@@ -14,7 +14,7 @@
 
 class ShmTest {
  public:
-  ShmTest() : prefix_("test-" + std::to_string(::getpid()) + "-" + std::to_string(++tests) + "-") {}
+  ShmTest() : prefix_("cpp-" + std::to_string(::getpid()) + "-" + std::to_string(++tests) + "-") {}
   ShmTest(const ShmTest&) = delete;
   ShmTest& operator=(const ShmTest&) = delete;
   ~ShmTest() {
