@@ -20,14 +20,15 @@ def main() -> None:
     workers = [context.Process(target=work) for _ in range(4)]
     for worker in workers:
         worker.start()
-    with Consumer("results") as results:
+    # Both handles stay open until the workers are gone, so that one that starts late finds these queues, not new ones.
+    with Consumer("tasks"), Consumer("results") as results:
         with Producer("tasks") as tasks:
             for number in range(20):
                 tasks.push({"number": number, "array": np.full(100_000, number, np.float32)})
         for result in results:  # ends when the last worker has gone
             print(f"task {result['task']}: {result['sum']:.0f}, by process {result['worker']}")
-    for worker in workers:
-        worker.join()
+        for worker in workers:
+            worker.join()
 
 
 if __name__ == "__main__":

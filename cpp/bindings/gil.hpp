@@ -2,6 +2,7 @@
 // The interpreter's lock: let go in waits and long copies, taken back for signals.
 #pragma once
 
+#include <cxxabi.h>
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
@@ -29,6 +30,18 @@ inline bool finalizing() noexcept {
   for (;;) pause();
 }
 
+// Calls `take_lock`, in which the interpreter may begin to die, also between a look at finalizing() and the call: then
+// pthread_exit unwinds this thread, and what is caught here must not be left again.
+template <class TakeLock>
+auto take_gil(TakeLock&& take_lock) noexcept {
+  if (finalizing()) sleep_until_exit();
+  try {
+    return take_lock();
+  } catch (const abi::__forced_unwind&) {
+    sleep_until_exit();
+  }
+}
+
 // Holds the lock away while it lives, if `release`. The caller holds it before and after.
 class GilReleased {
  public:
@@ -36,9 +49,7 @@ class GilReleased {
   GilReleased(const GilReleased&) = delete;
   GilReleased& operator=(const GilReleased&) = delete;
   ~GilReleased() {
-    if (state_ == nullptr) return;
-    if (finalizing()) sleep_until_exit();
-    PyEval_RestoreThread(state_);
+    if (state_ != nullptr) take_gil([this] { PyEval_RestoreThread(state_); });
   }
 
  private:
@@ -47,9 +58,8 @@ class GilReleased {
 
 // Runs the handlers of signals that came; what a handler raises (KeyboardInterrupt) ends the wait. An InterruptCheck.
 inline void interrupt_check() {
-  if (finalizing()) sleep_until_exit();
   struct Gil {
-    PyGILState_STATE state = PyGILState_Ensure();
+    PyGILState_STATE state = take_gil(&PyGILState_Ensure);
     ~Gil() { PyGILState_Release(state); }
   } const gil;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();

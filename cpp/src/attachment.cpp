@@ -37,15 +37,19 @@ void set_state(wire::SegmentHeader& header, wire::SegmentState state) noexcept {
   atomic(header.state).store(static_cast<std::uint32_t>(state), kRelease);
 }
 
+void remove_semaphores(const std::string& name, std::uint64_t segment_id) {
+  for (const char* which : {"items", "space"}) {
+    SHMLANE_CRASH_POINT("segment.retire.semaphore");
+    os::NamedSemaphore::remove(semaphore_name(name, segment_id, which));
+  }
+}
+
 }  // namespace
 
 void retire(Segment& segment) noexcept {
   SHMLANE_CRASH_POINT("segment.retire.state");
   set_state(segment.header(), wire::SegmentState::kRemoved);
-  for (const char* which : {"items", "space"}) {
-    SHMLANE_CRASH_POINT("segment.retire.semaphore");
-    os::NamedSemaphore::remove(semaphore_name(segment.name(), segment.header().segment_id, which));
-  }
+  remove_semaphores(segment.name(), segment.header().segment_id);
   SHMLANE_CRASH_POINT("segment.retire.name");
   os::ShmFile::remove(segment_file_name(segment.name()));
 }
@@ -83,32 +87,35 @@ bool Attachment::try_attach(const std::string& file_name, const std::string& nam
 
 // The state is stored last: until then the file counts as half-made, and who finds it so makes it anew.
 void Attachment::make(os::ShmFile& file, const std::string& name) const {
-  const std::string file_name = segment_file_name(name);
+  std::uint64_t segment_id = 0;
   try {
     SHMLANE_CRASH_POINT("segment.make.allocate");
     file.allocate(wire::kBodyOffset);
     const auto map = file.map(0, wire::kBodyOffset);
+    auto& header = *static_cast<wire::SegmentHeader*>(map.get_address());
+    remove_semaphores(name, header.segment_id);  // of a maker that died here
     SHMLANE_CRASH_POINT("segment.make.clear");
     std::memset(map.get_address(), 0, wire::kBodyOffset);
-    auto& header = *static_cast<wire::SegmentHeader*>(map.get_address());
+    segment_id = os::random_u64();
     SHMLANE_CRASH_POINT("segment.make.header");
     header.magic = wire::kMagic;
     header.version = wire::kVersion;
     header.kind = static_cast<std::uint32_t>(options_.kind);
     header.layout = wire::kLayout;
-    header.segment_id = os::random_u64();
+    header.segment_id = segment_id;
     header.body_offset = wire::kBodyOffset;
     header.created_ns = os::unix_time_ns();
     header.creator_pid = os::process_id();
     header.mode = options_.mode;
     for (const char* which : {"items", "space"}) {
       SHMLANE_CRASH_POINT("segment.make.semaphore");
-      os::NamedSemaphore(semaphore_name(name, header.segment_id, which), options_.mode);
+      os::NamedSemaphore(semaphore_name(name, segment_id, which), options_.mode);
     }
     SHMLANE_CRASH_POINT("segment.make.state");
     set_state(header, wire::SegmentState::kHeader);
   } catch (...) {
-    os::ShmFile::remove(file_name);
+    remove_semaphores(name, segment_id);
+    os::ShmFile::remove(segment_file_name(name));
     throw;
   }
 }
@@ -118,8 +125,15 @@ bool Attachment::worth_keeping(bool just_made) {
   if (just_made || options_.stale == Stale::kKeep || participants_.anyone_alive_but(0)) return true;
   const bool crashed = participants_.find_dead(0).has_value();
   if (options_.stale == Stale::kAuto && !crashed) return true;
-  const std::uint64_t objects = segment_->map_body() ? options_.count_objects(*segment_) : 0;
-  if (options_.stale == Stale::kAuto && options_.role == wire::kRoleConsumer && objects != 0) {
+  const bool drain = options_.stale == Stale::kAuto && options_.role == wire::kRoleConsumer;
+  std::uint64_t objects = 0;
+  try {
+    if (segment_->map_body()) objects = options_.count_objects(*segment_);
+  } catch (const Corrupt& error) {
+    if (drain) throw;
+    log(LogLevel::kWarning, error.what());
+  }
+  if (drain && objects != 0) {
     log(LogLevel::kInfo, "queue '" + name() + "': a crash left " + std::to_string(objects) + " objects; they are read");
     return true;
   }

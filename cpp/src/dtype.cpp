@@ -108,6 +108,7 @@ std::uint64_t field_size(const Json& field, unsigned depth) {
 }
 
 std::uint64_t item_size(const Json& json, unsigned depth) {
+  if (json == "|O") refuse_fields("Python objects cannot cross");
   if (json.is_string()) return DType(json.get_ref<const std::string&>()).itemsize();
   if (!json.is_array()) refuse_fields("a dtype is neither a string nor a list of fields");
   if (depth > kMaxFieldDepth) refuse_fields("they are nested too deeply");

@@ -97,10 +97,11 @@ bool remove_segment(std::string_view name, bool force) {
     return true;
   }
   segment.emplace(std::string(name), std::move(file));
-  if (segment->header().magic != wire::kMagic) segment->check({});
+  const bool half_made = segment->header().magic == 0 && segment->state() == wire::SegmentState::kEmpty;
+  if (segment->header().magic != wire::kMagic && !half_made) segment->check({});
   // A segment of another version has its table elsewhere: nobody can say who lives in it.
   const bool same = segment->header().version == wire::kVersion && segment->header().layout == wire::kLayout;
-  const bool lived_in = !same || Participants(segment->header(), segment->table(), fd).anyone_alive_but(0);
+  const bool lived_in = !half_made && (!same || Participants(segment->header(), segment->table(), fd).anyone_alive_but(0));
   if (lived_in && !force) return false;
   retire(*segment);
   return true;

@@ -188,8 +188,9 @@ bool Producer::wait(Timeout timeout) {
     if (core.wait_for_consumer && core.participants().count(wire::kRoleConsumer) == 0 && !core.served) return false;
     return ring.has_room(use.me(), core.wanted.load(std::memory_order_relaxed), core.limits, os::Deadline(kLockSlice));
   };
-  return core.wait_until(core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
-                         attempt) == QueueCore::Waited::kDone;
+  // Asked once whatever the hint says: it looks at the oldest frame only, and others may limit the number of objects.
+  return attempt() || core.wait_until(core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
+                                      attempt) == QueueCore::Waited::kDone;
 }
 
 std::string Producer::why_full() const {

@@ -10,6 +10,16 @@
 #include "utf8.hpp"
 
 namespace shmlane {
+namespace {
+
+boost::interprocess::mapped_region map_head(const os::ShmFile& file, const std::string& name, bool writable) {
+  if (file.size() < wire::kBodyOffset) {
+    throw Foreign("/dev/shm/" + segment_file_name(name) + " is too short for a segment of shmlane; another program made it");
+  }
+  return file.map(0, wire::kBodyOffset, writable);
+}
+
+}  // namespace
 
 std::string segment_file_name(std::string_view name) {
   const auto refuse = [&](const char* why) {
@@ -42,13 +52,11 @@ std::string_view kind_name(wire::Kind kind) noexcept {
   return "unknown";
 }
 
-Segment::Segment(std::string name, os::ShmFile file, bool writable)
-    : name_(std::move(name)), file_(std::move(file)), writable_(writable) {
-  if (file_.size() < wire::kBodyOffset) {
-    throw Foreign("/dev/shm/" + segment_file_name(name_) + " is too short for a segment of shmlane; another program made it");
-  }
-  head_ = file_.map(0, wire::kBodyOffset, writable_);
-}
+Segment::Segment(std::string name, os::ShmFile&& file, bool writable)
+    : name_(std::move(name)),
+      writable_(writable),
+      head_(map_head(file, name_, writable)),
+      file_(std::move(file)) {}
 
 wire::SegmentState Segment::state() const noexcept {
   // Pairs with the release stores of the state by whoever makes, lays out or removes the segment.
@@ -77,9 +85,12 @@ void Segment::check(wire::Kind kind) const {
 
 bool Segment::map_body() {
   if (body_.get_address() != nullptr) return true;
-  if (state() != wire::SegmentState::kReady) return false;
+  const wire::SegmentState state = this->state();
   const std::uint64_t offset = header().body_offset;
   const std::uint64_t size = header().body_size;
+  // Who lives in a segment that was removed by force goes on in it, also if it had not needed the body until then.
+  const bool laid_out = state == wire::SegmentState::kReady || (state == wire::SegmentState::kRemoved && size != 0);
+  if (!laid_out) return false;
   const std::uint64_t file_size = file_.size();
   if (offset != wire::kBodyOffset || size == 0 || size % wire::kPageSize != 0 || size > file_size ||
       offset > file_size - size) {

@@ -24,8 +24,8 @@ std::string_view kind_name(wire::Kind kind) noexcept;
 // A mapping of one segment's file. Not thread-safe but for the accessors, whose memory is shared by everybody.
 class Segment {
  public:
-  // Takes an open file whose header is known to be there.
-  Segment(std::string name, os::ShmFile file, bool writable = true);
+  // Takes an open file, or throws Foreign if it is too short for a header; then it stays the caller's.
+  Segment(std::string name, os::ShmFile&& file, bool writable = true);
   ~Segment() = default;
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -52,10 +52,10 @@ class Segment {
   }
 
   std::string name_;
-  os::ShmFile file_;
   bool writable_;
   boost::interprocess::mapped_region head_;
   boost::interprocess::mapped_region body_;
+  os::ShmFile file_;  // taken last
 };
 
 }  // namespace shmlane

@@ -9,6 +9,8 @@ from multiprocessing import util
 from typing import Protocol
 from weakref import WeakSet
 
+from .errors import Closed
+
 
 class Closable(Protocol):
     def close(self) -> None: ...
@@ -28,10 +30,22 @@ def close_at_exit(closable: Closable, first: bool = False) -> None:
 
 
 def _close_all() -> None:
+    _silence_threads()
     with _lock:
         closables = [*_first, *_then]
     for closable in closables:
         closable.close()
+
+
+def _silence_threads() -> None:
+    """A daemon thread that waited on a handle ends without a word, as those do that wait for anything else."""
+    say = threading.excepthook
+
+    def say_unless_closed(args: threading.ExceptHookArgs) -> None:
+        if not isinstance(args.exc_value, Closed):
+            say(args)
+
+    threading.excepthook = say_unless_closed
 
 
 def _arm(_: object = None) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -72,14 +73,34 @@ class Codec(NamedTuple):
     decode: Callable[[Metadata, memoryview, Context, Take], Any]
 
 
+def refuse(number: str) -> Any:
+    raise ValueError(f"{number[:40]} is not JSON, or beyond 64 bits")
+
+
+# Made once: json.dumps and json.loads make a new encoder or decoder for each call with such options.
+write_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""Compact text. Raises ValueError for NaN and infinities, TypeError, RecursionError."""
+read_json = json.JSONDecoder(parse_constant=refuse).decode
+"""Raises ValueError, for NaN and infinities, too, and RecursionError."""
+
+
 class Undecodable(Exception):  # noqa: N818
     """This process cannot decode a sound frame (something is not installed or not allowed): it arrives raw."""
 
 
 def metadata_bytes(metadata: Metadata) -> bytes:
     """The one way in which metadata is written: compact UTF-8. Raises InvalidArgument if it is not JSON."""
+    return _bare_metadata(metadata["type"]) if len(metadata) == 1 else _write_metadata(metadata)
+
+
+@functools.lru_cache(maxsize=64)
+def _bare_metadata(type_name: str) -> bytes:
+    return _write_metadata({"type": type_name})
+
+
+def _write_metadata(metadata: Metadata) -> bytes:
     try:
-        return json.dumps(metadata, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        return write_json(metadata).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"the metadata {_shorten(repr(metadata))} cannot be written as JSON: {error}") from None
 
@@ -87,16 +108,12 @@ def metadata_bytes(metadata: Metadata) -> bytes:
 def parse_metadata(text: bytes) -> Metadata:
     """Metadata as a dict with a str under ``type``. Raises Corrupt."""
     try:
-        metadata = json.loads(text.decode(), parse_constant=_refuse_constant)
+        metadata = read_json(text.decode())
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"metadata is not JSON ({error}): {_shorten(repr(text))}") from None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("type"), str):
         raise Corrupt(f"metadata is not an object with a text under 'type': {_shorten(repr(text))}")
     return metadata
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _shorten(text: str, length: int = 200) -> str:

@@ -144,10 +144,10 @@ def _builtin_codec(obj: Any, context: Context) -> Codec:
     """Raises UnsupportedType for None, which only inside of a list or map is an object."""
     if obj is None and not context.level:
         raise UnsupportedType("None cannot be pushed: it is what pop() gives at the end of stream")
-    for codec, takes in _CHOICES:
-        if takes(obj):
-            return codec
-    return PICKLE
+    exact = _EXACT.get(type(obj))
+    if exact is not None:
+        return exact
+    return next((codec for codec, takes in _CHOICES if takes(obj)), PICKLE)
 
 
 def _shares_memory(obj: Any) -> bool:
@@ -164,6 +164,9 @@ def _shares_memory(obj: Any) -> bool:
 def _encode_raw(obj: RawObject, context: Context) -> Encoded:
     return Encoded(obj.metadata, (obj.payload,), memoryview(obj.payload).nbytes)
 
+
+# Most objects are of one of these classes and of no subclass.
+_EXACT = {bytes: BYTES, str: TEXT, int: JSON, float: JSON, bool: JSON, np.ndarray: NDARRAY}
 
 # In this order: a NumPy scalar may also be a float, str or bytes.
 _CHOICES: tuple[tuple[Codec, Callable[[Any], bool]], ...] = (

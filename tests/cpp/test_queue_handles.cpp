@@ -160,7 +160,7 @@ struct Interruption : std::exception {};
 
 TEST_CASE_FIXTURE(ShmTest, "the interrupt check is called between slices and may end a wait by throwing") {
   interrupts = 0;
-  Consumer consumer(name(), {{.capacity = {}, .interrupt_check = [] { ++interrupts; }}});
+  Consumer consumer(name(), {{.interrupt_check = [] { ++interrupts; }}});
   Producer producer(name(), {{.capacity = 4096, .interrupt_check = [] { throw Interruption(); }}});
   CHECK(consumer.pop(350ms).empty());
   CHECK(interrupts >= 3);

@@ -27,11 +27,13 @@ def transfer(
 ) -> list[np.ndarray]:
     """Run the workers over one queue; returns the stamps that each consumer saw, in its order."""
     share = OBJECTS // len(producers)
-    with shmlane.Consumer(queue, RING):  # lays the ring out before anybody comes, and takes nothing
+    # This process takes and pushes nothing: it lays the ring out, and keeps the stream open until all producers are done.
+    with shmlane.Consumer(queue, RING), shmlane.Producer(queue) as keeper:
         takers = [start(language, "consume", queue, LONGEST, logs / str(i)) for i, language in enumerate(consumers)]
         makers = [start(language, "produce", queue, i, share, LONGEST) for i, language in enumerate(producers)]
-        for worker in makers + takers:
-            assert worker.wait() == 0
+        assert [worker.wait() for worker in makers] == [0] * len(makers)
+        keeper.close()
+        assert [worker.wait() for worker in takers] == [0] * len(takers)
     return [np.fromfile(logs / str(i), STAMP) for i in range(len(consumers))]
 
 

@@ -70,7 +70,7 @@ async def test_waiting_does_not_block_the_loop_and_costs_no_cpu(name: str) -> No
             cpu = time.thread_time(), time.process_time()
             await asyncio.sleep(1)
             used = time.process_time() - cpu[1]
-            assert len(beats) > 50
+            assert len(beats) > 10
             assert used < 0.5  # of one second; a busy loop would use all of it
             tx.push("at last")
             assert await pop == "at last"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import multiprocessing.util
 import os
 import pty
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import workers
 from PIL import Image
 
 from shmlane import Consumer, Producer, RawObject, StdioConsumer, StdioProducer
@@ -120,6 +122,21 @@ def test_stat_shows_everything(name: str) -> None:
         assert word in shown, word
     assert segment["pushed"] == 2
     assert segment["participants"][1]["holds"][0]["state"] == "leased"
+
+
+def test_the_dead_are_not_counted_among_the_living(name: str) -> None:
+    with Producer(name, wait_for_consumer=None) as tx:
+        tx.push(b"x")
+        victim = multiprocessing.get_context("spawn").Process(target=workers.acquire_and_die, args=(name,))
+        victim.start()
+        victim.join()
+        (line,) = [line for line in run("ls").stdout.splitlines() if name in line]
+        assert line.split()[8:10] == ["1", "0"]
+        dead = [other for other in json.loads(run("stat", name, "--json").stdout)["participants"] if not other["alive"]]
+        assert [other["pid"] for other in dead] == [victim.pid]
+        assert "dead" in run("stat", name).stdout
+    with Consumer(name) as rx:
+        assert list(rx) == [b"x"]
 
 
 def test_stat_of_what_is_not_there_fails(name: str) -> None:
@@ -332,10 +349,13 @@ def test_a_name_that_is_none_is_a_failure_of_one_line(name_: str) -> None:
         assert_fails(run(command, name_))
 
 
-def test_ctrl_c_ends_with_status_130(name: str) -> None:
-    child = subprocess.Popen([*COMMAND, "cat", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1.5)
-    child.send_signal(signal.SIGINT)
+def test_ctrl_c_ends_with_status_130(name: str, backend: ModuleType) -> None:
+    with Producer(name, wait_for_consumer=None) as tx:
+        child = subprocess.Popen([*COMMAND, "cat", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not tx.stat()["consumers"]:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        child.wait(60)
     _, stderr = child.communicate(timeout=60)
     assert child.returncode == 130
     assert b"Traceback" not in stderr

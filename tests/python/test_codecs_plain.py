@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from frames import decode, encode, there_and_back
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmlane.codec import Take
@@ -110,6 +110,7 @@ plain = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), plain))
 def test_any_plain_dict_comes_back_equal(obj: dict[str, Any]) -> None:
     assert there_and_back(obj) == obj

@@ -28,7 +28,7 @@ enum class Policy : std::uint8_t { kBlock, kDropOldest, kDropNewest };
 enum class PushResult : std::uint8_t { kPushed, kFull, kDropped };
 
 struct QueueOptions {
-  std::optional<std::uint64_t> capacity;  // bytes, rounded up to whole pages
+  std::optional<std::uint64_t> capacity{};  // bytes, rounded up to whole pages
   Stale stale = Stale::kAuto;
   unsigned mode = 0600;  // permissions of what is created
   bool unlink = true;    // false: leave the segment behind when the last participant goes

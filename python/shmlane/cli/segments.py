@@ -48,10 +48,14 @@ def ls(
 
 def _row(segment: Segment) -> list[str]:
     row = [printable(segment["name"]), segment["kind"], format_size(segment["capacity"]), _used(segment)]
-    row += [str(segment[key]) for key in ("objects", "producers", "consumers")]
+    row += [str(segment["objects"]), _living(segment, "producer"), _living(segment, "consumer")]
     if "objects_per_second" in segment:
         row += [f"{segment['objects_per_second']:.1f}", format_size(int(segment["bytes_per_second"])) + "/s"]
     return [*row, _age(segment["created"])]
+
+
+def _living(segment: Segment, role: str) -> str:
+    return str(sum(other["alive"] and role in other["roles"] for other in segment["participants"]))
 
 
 def _with_rates(before: list[Segment], interval: float) -> list[Segment]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from shmlane.codec import Codec, Context, Encoded, Metadata, Take
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take, read_json, refuse, write_json
 from shmlane.errors import Corrupt, InvalidArgument, UnsupportedType
 
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
@@ -97,7 +97,7 @@ def _encode_json(obj: Any, context: Context) -> Encoded:
 
 def _json_bytes(obj: Any) -> bytes:
     try:
-        payload = json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        payload = write_json(obj).encode()
     except UnicodeEncodeError:
         raise
     except ValueError as error:
@@ -132,10 +132,10 @@ def _decode_json(metadata: Metadata, payload: memoryview, context: Context, take
 def _parse_json(data: bytes) -> Any:
     try:
         if not _SUSPECT.search(data):
-            obj = json.loads(data.decode(), parse_constant=_refuse)
+            obj = read_json(data.decode())
         else:
-            obj = json.loads(data.decode(), parse_constant=_refuse, parse_int=_checked_int, parse_float=_checked_float)
-            json.dumps(obj, ensure_ascii=False).encode()
+            obj = _read_checked(data.decode())
+            write_json(obj).encode()  # raises for half a surrogate pair
         if data.count(b"[") + data.count(b"{") > _MAX_JSON_LEVELS:
             is_plain(obj)  # raises for too many levels
         return obj
@@ -143,18 +143,17 @@ def _parse_json(data: bytes) -> Any:
         raise Corrupt(f"a json object of {len(data)} bytes cannot be read: {error}") from None
 
 
-def _refuse(number: str) -> Any:
-    raise ValueError(f"{number[:40]} is not JSON, or beyond 64 bits")
-
-
 def _checked_int(text: str) -> int:
-    number = int(text) if len(text) <= 20 else _refuse(text)
-    return number if _LOWEST <= number <= _HIGHEST else _refuse(text)
+    number = int(text) if len(text) <= 20 else refuse(text)
+    return number if _LOWEST <= number <= _HIGHEST else refuse(text)
 
 
 def _checked_float(text: str) -> float:
     number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
+    return number if math.isfinite(number) else refuse(text)
+
+
+_read_checked = json.JSONDecoder(parse_constant=refuse, parse_int=_checked_int, parse_float=_checked_float).decode
 
 
 BYTES = Codec("bytes", _encode_bytes, _decode_bytes)
