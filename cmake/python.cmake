@@ -8,7 +8,10 @@ shmlane_warnings(_native)
 target_link_libraries(_native PRIVATE shmlane)
 # The library's own symbols stay inside, so that a process may hold the extension and a shared libshmlane at once.
 target_link_options(_native PRIVATE LINKER:--exclude-libs,ALL)
-set_target_properties(_native PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON CXX_EXTENSIONS OFF)
+# pybind11's headers cost far more than any binding: two compilations in all instead of one per file.
+set_target_properties(_native PROPERTIES
+  CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON CXX_EXTENSIONS OFF
+  UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
 install(TARGETS _native LIBRARY DESTINATION shmlane COMPONENT python)
 
 set(SHMLANE_BACKEND "native")

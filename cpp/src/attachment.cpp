@@ -3,7 +3,6 @@
 #include "attachment.hpp"
 
 #include <cstring>
-#include <new>
 
 #include "crash_point.hpp"
 #include "creation_lock.hpp"
@@ -226,11 +225,10 @@ void Attachment::free_entry() noexcept {
 // The child shares its parent's open file description, and with it the lock that says who is alive: it gets its own.
 void Attachment::in_forked_child() noexcept {
   if (!left_) static_cast<void>(segment_->file().reopen());
-  new (&renewing_) std::mutex;  // another thread of the parent may have held it
 }
 
 void Attachment::renew() {
-  const std::lock_guard guard(renewing_);
+  const std::lock_guard guard(fork_safe_);
   if (!inherited()) return;
   if (left_) throw Closed("'" + name() + "' was closed before the fork; open a new handle");
   if (segment_->file().size() == 0) {

@@ -53,6 +53,8 @@ class Attachment final : private os::ForkAware {
   [[nodiscard]] const Participants& participants() const noexcept { return participants_; }
   [[nodiscard]] WaitPlace& items() noexcept { return *items_; }
   [[nodiscard]] WaitPlace& space() noexcept { return *space_; }
+  // For what is made once and late; a fork never copies it locked.
+  [[nodiscard]] std::mutex& mutex() noexcept { return fork_safe_; }
 
   // This participant's id; a new one in a forked child, where what was held stays the parent's.
   [[nodiscard]] ParticipantId me() {
@@ -87,7 +89,6 @@ class Attachment final : private os::ForkAware {
   std::optional<WaitPlace> space_;
   ParticipantId me_ = 0;
   std::atomic<std::uint32_t> forks_seen_;
-  std::mutex renewing_;
   std::atomic<bool> left_{false};
 };
 

@@ -111,9 +111,8 @@ void QueueCore::throw_closed() const {
 
 Ring* QueueCore::find_ring() {
   Segment& segment = attachment_.segment();
-  // Asked before the lock, which a fork beside a consumer that waits for a ring would copy locked.
   if (segment.state() == wire::SegmentState::kHeader) return nullptr;
-  const std::lock_guard guard(ring_mutex_);
+  const std::lock_guard guard(attachment_.mutex());
   if (ring_) return &*ring_;
   if (!segment.map_body()) return nullptr;
   ring_.emplace(segment.header(), segment.control(), segment.body(), segment.capacity(), participants(),

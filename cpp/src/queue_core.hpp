@@ -88,9 +88,8 @@ class QueueCore {
 
   InterruptCheck interrupt_check_;
   Attachment attachment_;
-  std::optional<Ring> ring_;  // made once, under ring_mutex_
+  std::optional<Ring> ring_;  // made once, under the attachment's mutex
   std::atomic<Ring*> ring_pointer_{nullptr};
-  std::mutex ring_mutex_;
   std::atomic<std::uint64_t> uses_{1};  // the open handle is one
   std::atomic<ParticipantId> counted_for_{0};
   std::atomic<bool> closed_{false};

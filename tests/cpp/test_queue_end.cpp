@@ -227,7 +227,7 @@ TEST_CASE_FIXTURE(ShmTest, "comings and goings while others work hard make no wa
       while (mine.pop()) continue;
     });
     processes::wait_until([&] { return keeper.stat().producers == 1 && keeper.stat().consumers == 2; });
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 500; ++i) {
       const Producer passing_producer(name);
       const Consumer passing_consumer(name);
     }

@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(ShmTest, "a child that lives on does not keep its dead parent 
     producer.push("x");
     const pid_t pid = ::fork();
     if (pid == 0) {
-      ::alarm(30);
+      ::alarm(40);
       for (;;) ::pause();
     }
     grandchild->store(pid);
@@ -110,6 +110,7 @@ TEST_CASE_FIXTURE(ShmTest, "the parent's leases and reservations stay the parent
             }
             expect(false, "the child committed its parent's reservation");
           }) == "");
+    CHECK(consumer.pop(250ms).empty());  // the child died as a participant, and is settled
   }
   CHECK(consumer.stat().producers == 1);
   CHECK(text(*lease) == "leased");

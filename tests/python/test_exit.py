@@ -41,6 +41,22 @@ def test_a_program_that_leaves_its_handles_open_leaves_nothing(name: str, ending
     assert left_over(name) == []
 
 
+@pytest.mark.parametrize("wait", ["rx.pop", "rx.acquire", "lambda: rx.pop_many(5)", "lambda: tx.push(bytes(60_000))"])
+def test_daemon_threads_that_wait_end_with_the_program_without_a_word(name: str, wait: str) -> None:
+    code = (
+        "import shmlane, threading, time\n"
+        f"rx = shmlane.Consumer({name!r})\n"
+        f"tx = shmlane.Producer({name!r}, '64KiB')\n"
+        "place = tx.reserve(60_000)\n"
+        f"for _ in range(4): threading.Thread(target={wait}, daemon=True).start()\n"
+        "time.sleep(0.1)\n"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert left_over(name) == []
+
+
 def test_a_forked_child_uses_what_it_inherited_as_a_participant_of_its_own(name: str) -> None:
     with Producer(name) as tx, Consumer(name) as rx:
         pid = os.fork()

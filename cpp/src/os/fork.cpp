@@ -18,11 +18,24 @@ ForkAware* first = nullptr;  // guarded by list_mutex
 }  // namespace
 
 struct ForkHandlers {
-  static void prepare() { list_mutex().lock(); }
-  static void in_parent() { list_mutex().unlock(); }
+  template <class Act>
+  static void for_each(Act&& act) {
+    for (ForkAware* object = first; object != nullptr; object = object->next_) act(*object);
+  }
+  static void prepare() {
+    list_mutex().lock();
+    for_each([](ForkAware& object) { object.fork_safe_.lock(); });
+  }
+  static void in_parent() {
+    for_each([](ForkAware& object) { object.fork_safe_.unlock(); });
+    list_mutex().unlock();
+  }
   static void in_child() {
     forks.fetch_add(1, std::memory_order_relaxed);
-    for (ForkAware* object = first; object != nullptr; object = object->next_) object->in_forked_child();
+    for_each([](ForkAware& object) {
+      object.in_forked_child();
+      object.fork_safe_.unlock();
+    });
     list_mutex().unlock();
   }
 };

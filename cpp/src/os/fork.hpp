@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 namespace shmlane::os {
 
@@ -23,6 +24,8 @@ class ForkAware {
   // From the end of the derived constructor to the beginning of its destructor.
   void watch_forks();
   void ignore_forks() noexcept;
+  // Held by whoever forks while it forks, so that the child finds it free and what it guards whole.
+  std::mutex fork_safe_;
 
  private:
   friend struct ForkHandlers;

@@ -2,6 +2,7 @@
 // Children by fork, their messages through a pipe.
 #include "support/processes.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +49,7 @@ std::string describe(int status) {
 
 Child::Child(const std::function<void()>& work, unsigned watchdog_seconds) {
   int ends[2];
-  if (::pipe(ends) != 0) throw std::runtime_error("pipe failed");
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
   std::fflush(nullptr);
   pid_ = ::fork();
   if (pid_ == 0) {
@@ -59,6 +60,8 @@ Child::Child(const std::function<void()>& work, unsigned watchdog_seconds) {
   }
   ::close(ends[1]);
   messages_ = ends[0];
+  // What a child told is in the pipe when it is gone; its own children may hold the other end for longer.
+  ::fcntl(messages_, F_SETFL, O_NONBLOCK);
   if (pid_ < 0) throw std::runtime_error("fork failed");
 }
 
@@ -92,7 +95,6 @@ std::string Child::join() {
   const std::string end = describe(reap());
   std::string message;
   char piece[512];
-  // Grandchildren may hold the other end for longer: what was told is in the pipe by now.
   while (!end.empty()) {
     const ssize_t count = ::read(messages_, piece, sizeof piece);
     if (count <= 0) break;
