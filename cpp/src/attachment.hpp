@@ -58,11 +58,14 @@ class Attachment final : private os::ForkAware {
 
   // This participant's id; a new one in a forked child, where what was held stays the parent's.
   [[nodiscard]] ParticipantId me() {
-    if (os::fork_count() != forks_seen_.load(std::memory_order_acquire)) [[unlikely]] renew();
+    if (os::fork_count() != forks_seen_.load(std::memory_order_acquire)) [[unlikely]]
+      renew();
     return me_;
   }
   // True in a forked child that has not used the handle yet: everything still belongs to the parent.
-  [[nodiscard]] bool inherited() const noexcept { return os::fork_count() != forks_seen_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool inherited() const noexcept {
+    return os::fork_count() != forks_seen_.load(std::memory_order_acquire);
+  }
 
   // Gives up the role, keeps the entry: whoever waits for the last producer or consumer sees that at once.
   void drop_role() noexcept;

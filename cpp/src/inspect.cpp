@@ -101,7 +101,8 @@ bool remove_segment(std::string_view name, bool force) {
   if (segment->header().magic != wire::kMagic && !half_made) segment->check({});
   // A segment of another version has its table elsewhere: nobody can say who lives in it.
   const bool same = segment->header().version == wire::kVersion && segment->header().layout == wire::kLayout;
-  const bool lived_in = !half_made && (!same || Participants(segment->header(), segment->table(), fd).anyone_alive_but(0));
+  const bool lived_in =
+      !half_made && (!same || Participants(segment->header(), segment->table(), fd).anyone_alive_but(0));
   if (lived_in && !force) return false;
   retire(*segment);
   return true;

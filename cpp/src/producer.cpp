@@ -28,8 +28,8 @@ struct ProducerCore final : QueueCore {
   Policy policy;
   Timeout wait_for_consumer;
   Limits limits;
-  std::atomic<bool> served{false};          // a consumer was there once
-  std::atomic<std::uint64_t> wanted{0};     // bytes that the last push found no room for
+  std::atomic<bool> served{false};       // a consumer was there once
+  std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
 };
 
 ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
@@ -40,7 +40,8 @@ ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
 void wait_for_consumer(ProducerCore& core, Timeout timeout) {
   if (core.served.load(std::memory_order_relaxed) || !core.wait_for_consumer) return;
   const auto there = [&] { return core.participants().count(wire::kRoleConsumer) != 0; };
-  const std::chrono::nanoseconds patience = std::min(timeout.value_or(*core.wait_for_consumer), *core.wait_for_consumer);
+  const std::chrono::nanoseconds patience =
+      std::min(timeout.value_or(*core.wait_for_consumer), *core.wait_for_consumer);
   const os::Deadline deadline(patience);
   while (!there()) {
     if (core.wait_until(core.attachment().space(), deadline, there, there) != QueueCore::Waited::kTimedOut) continue;
@@ -61,11 +62,12 @@ void check_size(ProducerCore& core, const FrameExtents& extents) {
 
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
 std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents, Timeout timeout,
-                    std::span<Place> out) {
+                           std::span<Place> out) {
   wait_for_consumer(core, timeout);
   Ring& ring = *core.ring();
   std::size_t done = ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
-  if (done != 0) [[likely]] return done;
+  if (done != 0) [[likely]]
+    return done;
   core.wanted.store(extents[0].extent, std::memory_order_relaxed);
   if (core.policy != Policy::kBlock) {
     core.reap_now_and_then(me);
@@ -82,7 +84,8 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
     return done != 0;
   };
   const os::Deadline deadline(timeout);
-  while (core.wait_until(core.attachment().space(), deadline, [&] { return ring.maybe_room(); }, attempt) ==
+  while (core.wait_until(
+             core.attachment().space(), deadline, [&] { return ring.maybe_room(); }, attempt) ==
          QueueCore::Waited::kCancelled) {
   }
   return done;
@@ -189,8 +192,9 @@ bool Producer::wait(Timeout timeout) {
     return ring.has_room(use.me(), core.wanted.load(std::memory_order_relaxed), core.limits, os::Deadline(kLockSlice));
   };
   // Asked once whatever the hint says: it looks at the oldest frame only, and others may limit the number of objects.
-  return attempt() || core.wait_until(core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
-                                      attempt) == QueueCore::Waited::kDone;
+  return attempt() || core.wait_until(
+                          core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
+                          attempt) == QueueCore::Waited::kDone;
 }
 
 std::string Producer::why_full() const {

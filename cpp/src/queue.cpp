@@ -95,10 +95,11 @@ void Reservation::commit(std::string_view metadata, std::uint64_t payload_size) 
   }
   const std::uint64_t room = extents_.payload_offset - wire::kMetadataOffset - wire::kSentinelSize;
   if (metadata.size() > room) {
-    throw TooLarge("cannot commit " + std::to_string(metadata.size()) + " bytes of metadata into a reservation with room for " +
-                   std::to_string(room));
+    throw TooLarge("cannot commit " + std::to_string(metadata.size()) +
+                   " bytes of metadata into a reservation with room for " + std::to_string(room));
   }
-  if (!core_->owns(participant_)) throw Closed("this reservation belongs to the parent process; reserve anew after fork");
+  if (!core_->owns(participant_))
+    throw Closed("this reservation belongs to the parent process; reserve anew after fork");
   extents_.payload_size = payload_size;
   extents_.metadata_size = static_cast<std::uint32_t>(metadata.size());
   write_frame(frame_, extents_, metadata);

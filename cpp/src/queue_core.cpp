@@ -64,7 +64,8 @@ QueueCore::~QueueCore() { close(); }
 
 ParticipantId QueueCore::enter() {
   // A child must not become a participant by a handle that is closed: nothing would ever end that.
-  if (attachment_.inherited() && closed()) [[unlikely]] throw_closed();
+  if (attachment_.inherited() && closed()) [[unlikely]]
+    throw_closed();
   const ParticipantId me = attachment_.me();
   add(uses_, 1);
   // Counted first, looked second: close() does it the other way round, so one of us sees the other.
@@ -79,7 +80,8 @@ void QueueCore::enter_again() noexcept { add(uses_, 1); }
 
 void QueueCore::exit(ParticipantId me) noexcept {
   if (!owns(me)) return;
-  if (add(uses_, -1) == 0) [[unlikely]] leave();
+  if (add(uses_, -1) == 0) [[unlikely]]
+    leave();
 }
 
 void QueueCore::close() noexcept {

@@ -357,7 +357,8 @@ void Ring::release(ParticipantId me, const Place& place) noexcept {
 std::uint64_t Ring::extent_at(Position position, Position limit) const {
   const std::uint64_t available = std::min(capacity_ - offset(position), limit - position);
   const std::uint64_t extent = checked_extent(at(position), available, segment_id_, position);
-  if (extent == 0) [[unlikely]] corrupt("no frame stands at position " + std::to_string(position));
+  if (extent == 0) [[unlikely]]
+    corrupt("no frame stands at position " + std::to_string(position));
   return extent;
 }
 

@@ -117,8 +117,8 @@ class Ring {
   class Guard;    // holds a lock to the end of a scope (ring_lock.hpp)
 
   [[nodiscard]] bool fits(Position head, std::uint64_t extent) const noexcept;
-  [[nodiscard]] bool make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent,
-                               const Limits& limits, const os::Deadline& deadline);
+  [[nodiscard]] bool make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent, const Limits& limits,
+                               const os::Deadline& deadline);
   [[nodiscard]] std::uint64_t slots(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
                                     const os::Deadline& deadline);
   void reclaim();

@@ -14,10 +14,12 @@ class Ring::Guard {
  public:
   // Waits for the lock until the deadline; ask held(). Throws Evicted.
   Guard(Ring& ring, const OwnerLock& lock, ParticipantId me, const os::Deadline& deadline) : lock_(lock) {
-    if (!lock.try_lock_free(me)) [[unlikely]] settle(ring, lock.lock(me, ring.participants_, deadline), me);
+    if (!lock.try_lock_free(me)) [[unlikely]]
+      settle(ring, lock.lock(me, ring.participants_, deadline), me);
     if (held_ && !ring.participants_.owns_entry(me)) [[unlikely]] {
       lock_.unlock();
-      throw Evicted("queue '" + ring.name_ + "': the other participants took this handle for dead, because its file "
+      throw Evicted("queue '" + ring.name_ +
+                    "': the other participants took this handle for dead, because its file "
                     "descriptors were closed; open a new handle");
     }
   }

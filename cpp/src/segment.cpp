@@ -14,7 +14,8 @@ namespace {
 
 boost::interprocess::mapped_region map_head(const os::ShmFile& file, const std::string& name, bool writable) {
   if (file.size() < wire::kBodyOffset) {
-    throw Foreign("/dev/shm/" + segment_file_name(name) + " is too short for a segment of shmlane; another program made it");
+    throw Foreign("/dev/shm/" + segment_file_name(name) +
+                  " is too short for a segment of shmlane; another program made it");
   }
   return file.map(0, wire::kBodyOffset, writable);
 }
@@ -53,10 +54,7 @@ std::string_view kind_name(wire::Kind kind) noexcept {
 }
 
 Segment::Segment(std::string name, os::ShmFile&& file, bool writable)
-    : name_(std::move(name)),
-      writable_(writable),
-      head_(map_head(file, name_, writable)),
-      file_(std::move(file)) {}
+    : name_(std::move(name)), writable_(writable), head_(map_head(file, name_, writable)), file_(std::move(file)) {}
 
 wire::SegmentState Segment::state() const noexcept {
   // Pairs with the release stores of the state by whoever makes, lays out or removes the segment.
@@ -74,7 +72,8 @@ void Segment::check(wire::Kind kind) const {
                        "; use the same release of shmlane on both sides");
   }
   if (found.layout != wire::kLayout) {
-    throw WrongLayout("the segment '" + name_ + "' was made by a build of shmlane with another layout; use the same "
+    throw WrongLayout("the segment '" + name_ +
+                      "' was made by a build of shmlane with another layout; use the same "
                       "release on both sides");
   }
   if (kind != wire::Kind{} && found.kind != static_cast<std::uint32_t>(kind)) {
@@ -94,8 +93,8 @@ bool Segment::map_body() {
   const std::uint64_t file_size = file_.size();
   if (offset != wire::kBodyOffset || size == 0 || size % wire::kPageSize != 0 || size > file_size ||
       offset > file_size - size) {
-    throw Corrupt("the header of the segment '" + name_ + "' names a body outside of its file; remove it with: shmlane rm --force " +
-                  name_);
+    throw Corrupt("the header of the segment '" + name_ +
+                  "' names a body outside of its file; remove it with: shmlane rm --force " + name_);
   }
   body_ = file_.map(offset, size, writable_);
   return true;

@@ -38,7 +38,9 @@ class Segment {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] os::ShmFile& file() noexcept { return file_; }
   [[nodiscard]] wire::SegmentHeader& header() const noexcept { return *at<wire::SegmentHeader>(0); }
-  [[nodiscard]] wire::ParticipantEntry* table() const noexcept { return at<wire::ParticipantEntry>(wire::kTableOffset); }
+  [[nodiscard]] wire::ParticipantEntry* table() const noexcept {
+    return at<wire::ParticipantEntry>(wire::kTableOffset);
+  }
   [[nodiscard]] wire::RingControl& control() const noexcept { return *at<wire::RingControl>(wire::kControlOffset); }
   [[nodiscard]] wire::SegmentState state() const noexcept;
   [[nodiscard]] std::byte* body() const noexcept { return static_cast<std::byte*>(body_.get_address()); }

@@ -33,7 +33,8 @@ class WaitPlace {
   // After a publication: wakes one sleeper if there is one.
   void wake_one() noexcept {
     if (full_fence()) os::full_fence();
-    if (atomic(*waiters_).load(kRelaxed) != 0) [[unlikely]] post_one();
+    if (atomic(*waiters_).load(kRelaxed) != 0) [[unlikely]]
+      post_one();
   }
   void wake_all() noexcept;
 

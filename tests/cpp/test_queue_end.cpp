@@ -147,9 +147,7 @@ TEST_CASE_FIXTURE(ShmTest, "the last producer removes an empty queue that had a 
 }
 
 TEST_CASE_FIXTURE(ShmTest, "a queue that never had a consumer stays for a late one") {
-  {
-    const Producer producer(name(), kNoConsumerNeeded);
-  }
+  { const Producer producer(name(), kNoConsumerNeeded); }
   CHECK(exists());
   Consumer late(name());
   CHECK(late.pop().ended());

@@ -138,7 +138,9 @@ void check_ping_pong(const ShmTest& test, std::size_t payload, std::uint32_t cou
   CHECK(processes::join_all(children) == "");
 }
 
-TEST_CASE_FIXTURE(ShmTest, "a ring that holds one frame passes thousands of them") { check_ping_pong(*this, 4000, 5000); }
+TEST_CASE_FIXTURE(ShmTest, "a ring that holds one frame passes thousands of them") {
+  check_ping_pong(*this, 4000, 5000);
+}
 
 TEST_CASE_FIXTURE(ShmTest, "a ring that is exactly one frame passes thousands of them") {
   check_ping_pong(*this, payloads::payload_for(4096), 5000);
@@ -179,9 +181,10 @@ TEST_CASE_FIXTURE(ShmTest, "payloads of 0 bytes to 64 MiB arrive as they were pu
   {
     Producer tx(name, {{.capacity = kLargest + 4096}});
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-      tx.push_frame(R"({"type":"bytes"})", sizes[i], shmlane::forever, &i, [](const void* seed, std::span<std::byte> out) {
-        payloads::fill(out, *static_cast<const std::size_t*>(seed));
-      });
+      tx.push_frame(R"({"type":"bytes"})", sizes[i], shmlane::forever, &i,
+                    [](const void* seed, std::span<std::byte> out) {
+                      payloads::fill(out, *static_cast<const std::size_t*>(seed));
+                    });
     }
   }
   CHECK(consumer.join() == "");

@@ -136,7 +136,8 @@ TEST_CASE_FIXTURE(ShmTest, "a reservation that is kept open does not delay what 
   CHECK(text(*consumer.pop(20s)) == "late");
 }
 
-TEST_CASE_FIXTURE(ShmTest, "one producer's objects keep their order beside more open reservations than are remembered") {
+TEST_CASE_FIXTURE(ShmTest,
+                  "one producer's objects keep their order beside more open reservations than are remembered") {
   for (const unsigned held : {1U, shmlane::wire::kMaxSkipped, shmlane::wire::kMaxSkipped + 1, 100U}) {
     CAPTURE(held);
     Consumer consumer(name());
@@ -171,7 +172,8 @@ TEST_CASE_FIXTURE(ShmTest, "an aborted reservation is never delivered and its ro
   CHECK(producer.stat().pushed == 0);
 }
 
-TEST_CASE_FIXTURE(ShmTest, "a reservation may commit fewer bytes and other metadata, but not more than it has room for") {
+TEST_CASE_FIXTURE(ShmTest,
+                  "a reservation may commit fewer bytes and other metadata, but not more than it has room for") {
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 65536}});
   const std::string other = R"({"type":"bytes","x":")" + std::string(20, 'x') + "\"}";

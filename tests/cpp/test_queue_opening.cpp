@@ -41,8 +41,8 @@ TEST_CASE("a name that breaks the rules is refused by every way to open") {
                                           "\xff",
                                           "a\x80",
                                           "\xc3",
-                                          "\xc0\xaf",            // an overlong '/'
-                                          "\xed\xa0\x80",        // a surrogate
+                                          "\xc0\xaf",           // an overlong '/'
+                                          "\xed\xa0\x80",       // a surrogate
                                           "\xf4\x90\x80\x80"};  // beyond Unicode
   for (const std::string& name : names) {
     CAPTURE(name);

@@ -31,7 +31,8 @@ TEST_CASE_FIXTURE(ShmTest, "two frames of any lengths go round the end of the ri
   for (std::size_t first = 128; first <= 4096; first += 64) {
     for (std::size_t second = 128; second <= 4096; second += 64) {
       for (const std::size_t extent : {first, second}) {
-        while (payloads::push_stamped(producer, {0, pushed}, payload_for(extent), shmlane::no_wait) != PushResult::kPushed) {
+        while (payloads::push_stamped(producer, {0, pushed}, payload_for(extent), shmlane::no_wait) !=
+               PushResult::kPushed) {
           pop();  // fails when the ring is empty and still takes no frame that is no longer than the ring
         }
         ++pushed;

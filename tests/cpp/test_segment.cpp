@@ -75,8 +75,8 @@ void check_works(const std::string& name) {
 }
 
 TEST_CASE_FIXTURE(ShmTest, "a file of another program is refused, whatever its length") {
-  for (const std::size_t size : {std::size_t{1}, wire::kPageSize, wire::kBodyOffset - 1, wire::kBodyOffset,
-                                 2 * wire::kBodyOffset}) {
+  for (const std::size_t size :
+       {std::size_t{1}, wire::kPageSize, wire::kBodyOffset - 1, wire::kBodyOffset, 2 * wire::kBodyOffset}) {
     CAPTURE(size);
     std::ofstream(raw::path_of(name()), std::ios::binary) << std::string(size, 'x');
     check_refused<shmlane::Foreign>(*this, "another program");

@@ -112,7 +112,8 @@ TEST_CASE_FIXTURE(PlaceTest, "a token that is on its way when its sleeper leaves
   CHECK(tokens() == 0);
 }
 
-TEST_CASE_FIXTURE(PlaceTest, "a publisher that died before its post costs one slice, then sleepers announce themselves again") {
+TEST_CASE_FIXTURE(PlaceTest,
+                  "a publisher that died before its post costs one slice, then sleepers announce themselves again") {
   {
     WaitPlace::Sleeper sleeper(place);
     sleeper.announce();
@@ -174,7 +175,8 @@ TEST_CASE_FIXTURE(ShmTest, "a blocked pop or push costs next to no CPU and wakes
     blocked();
     ::getrusage(RUSAGE_SELF, &after);
     const auto microseconds = [](const rusage& usage) {
-      return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+      return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 + usage.ru_utime.tv_usec +
+             usage.ru_stime.tv_usec;
     };
     const long cpu = microseconds(after) - microseconds(before);
     const long wakes = after.ru_nvcsw - before.ru_nvcsw;
@@ -206,7 +208,8 @@ TEST_CASE_FIXTURE(ShmTest, "a blocked pop or push costs next to no CPU and wakes
   CHECK(processes::join_all(children) == "");
 }
 
-TEST_CASE_FIXTURE(ShmTest, "tokens do not pile up and no announcement is left, however much was pushed and waited for") {
+TEST_CASE_FIXTURE(ShmTest,
+                  "tokens do not pile up and no announcement is left, however much was pushed and waited for") {
   const std::string name = this->name();
   Consumer keeper(name);
   Producer producer(name, {{.capacity = 4096}});

@@ -27,7 +27,7 @@ def transfer(
 ) -> list[np.ndarray]:
     """Run the workers over one queue; returns the stamps that each consumer saw, in its order."""
     share = OBJECTS // len(producers)
-    # This process takes and pushes nothing: it lays the ring out, and keeps the stream open until all producers are done.
+    # These handles take and push nothing: they lay the ring out and keep the stream open until all producers are done.
     with shmlane.Consumer(queue, RING), shmlane.Producer(queue) as keeper:
         takers = [start(language, "consume", queue, LONGEST, logs / str(i)) for i, language in enumerate(consumers)]
         makers = [start(language, "produce", queue, i, share, LONGEST) for i, language in enumerate(producers)]
@@ -51,7 +51,12 @@ def check(seen: list[np.ndarray], producers: int) -> None:
 @pytest.mark.parametrize(("makers", "takers"), SHAPES, ids=lambda n: str(n))
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_every_object_arrives_exactly_once_and_in_its_producers_order(
-    source: str, target: str, makers: int, takers: int, queue_name: str, start: Callable[..., subprocess.Popen[bytes]],
+    source: str,
+    target: str,
+    makers: int,
+    takers: int,
+    queue_name: str,
+    start: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
 ) -> None:
     check(transfer(queue_name, start, [source] * makers, [target] * takers, tmp_path), makers)

@@ -39,7 +39,9 @@ class SHMLANE_EXPORT Received {
   Received() = default;
   Received(FrameView view, unsigned attempt) : view_(view), attempt_(attempt), valid_(true) {}
   Received(Received&& other) noexcept
-      : view_(other.view_), attempt_(other.attempt_), valid_(std::exchange(other.valid_, false)),
+      : view_(other.view_),
+        attempt_(other.attempt_),
+        valid_(std::exchange(other.valid_, false)),
         metadata_(std::move(other.metadata_)) {}
   Received& operator=(Received&& other) noexcept {
     view_ = other.view_;

@@ -152,10 +152,9 @@ std::size_t Producer::push_many(std::span<const T> objects, Timeout timeout) {
   frames.reserve(objects.size());
   for (const T& object : objects) {
     metadata.push_back(Codec<T>::metadata(object));
-    frames.push_back({metadata.back(), Codec<T>::payload_size(object), &object,
-                      [](const void* source, std::span<std::byte> out) {
-                        Codec<T>::write(*static_cast<const T*>(source), out);
-                      }});
+    frames.push_back(
+        {metadata.back(), Codec<T>::payload_size(object), &object,
+         [](const void* source, std::span<std::byte> out) { Codec<T>::write(*static_cast<const T*>(source), out); }});
   }
   return push_frames(frames, timeout);
 }

@@ -114,7 +114,7 @@ enum class FrameState : std::uint8_t {
   kPad = 6,
 };
 
-struct FrameHeader {  // at a multiple of 64 in the body
+struct FrameHeader {             // at a multiple of 64 in the body
   std::uint64_t control;         // atomic; {state: 8, attempt: 8, owner id: 48}
   std::uint64_t open_sentinel;   // over segment id, position and extent (W-21)
   std::uint64_t extent;          // bytes from this frame's start to the next one's; a multiple of 64

@@ -41,7 +41,8 @@ struct ForkHandlers {
 };
 
 void ForkAware::watch_forks() {
-  static const int registered = ::pthread_atfork(ForkHandlers::prepare, ForkHandlers::in_parent, ForkHandlers::in_child);
+  static const int registered =
+      ::pthread_atfork(ForkHandlers::prepare, ForkHandlers::in_parent, ForkHandlers::in_child);
   (void)registered;
   const std::lock_guard guard(list_mutex());
   next_ = first;

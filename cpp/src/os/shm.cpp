@@ -37,6 +37,29 @@ std::string mebibytes(std::uint64_t bytes) { return std::to_string((bytes + (1 <
   throw SystemError(what + std::strerror(static_cast<int>(error.get_native_error())));
 }
 
+// A new open file description of the same file, or -1. Async-signal-safe.
+int open_again(int fd, int mode) noexcept {
+  char path[32] = "/proc/self/fd/";
+  char* end = path + std::strlen(path);
+  char digits[12];
+  int count = 0;
+  for (int rest = fd; count == 0 || rest > 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
+  while (count > 0) *end++ = digits[--count];
+  return ::open(path, mode | O_CLOEXEC);
+}
+
+// What mapped_region maps, closed again afterwards.
+struct Descriptor {
+  explicit Descriptor(int of) noexcept : number(of) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {number, true}; }
+  int number;
+};
+
 }  // namespace
 
 std::optional<ShmFile> ShmFile::open(const std::string& file_name, bool writable) {
@@ -79,8 +102,12 @@ void ShmFile::allocate(std::uint64_t size) {
 }
 
 bip::mapped_region ShmFile::map(std::uint64_t offset, std::uint64_t size, bool writable) const {
+  // A mapping keeps its open file description, and with it the description's locks, alive in forked children that
+  // inherit it: so it gets one without locks.
+  const int fresh = open_again(fd(), writable ? O_RDWR : O_RDONLY);
+  const Descriptor mapped(fresh >= 0 ? fresh : ::dup(fd()));  // without /proc
   try {
-    return {object_, writable ? bip::read_write : bip::read_only, static_cast<bip::offset_t>(offset), size};
+    return {mapped, writable ? bip::read_write : bip::read_only, static_cast<bip::offset_t>(offset), size};
   } catch (const bip::interprocess_exception& error) {
     throw SystemError("cannot map " + mebibytes(size) + " of " + object_.get_name() +
                       " into memory: " + std::strerror(static_cast<int>(error.get_native_error())));
@@ -95,13 +122,7 @@ bool ShmFile::has_name(const std::string& file_name) const noexcept {
 }
 
 bool ShmFile::reopen() noexcept {
-  char path[32] = "/proc/self/fd/";
-  char* end = path + std::strlen(path);
-  char digits[12];
-  int count = 0;
-  for (int rest = fd(); count == 0 || rest > 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
-  while (count > 0) *end++ = digits[--count];
-  int fresh = ::open(path, O_RDWR | O_CLOEXEC);
+  int fresh = open_again(fd(), O_RDWR);
   const bool reopened = fresh >= 0;
   // Without /proc the number must at least stop to stand for the parent's description.
   if (!reopened) fresh = ::open("/dev/null", O_RDWR | O_CLOEXEC);

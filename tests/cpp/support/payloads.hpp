@@ -83,10 +83,9 @@ inline Stamp check_stamped(std::span<const std::byte> found) {
 // Pushes an object of `size` bytes in all, filled in place.
 inline shmlane::PushResult push_stamped(shmlane::Producer& producer, Stamp stamp, std::size_t size,
                                         shmlane::Timeout timeout = shmlane::forever) {
-  return producer.push_frame(R"({"type":"bytes"})", size, timeout, &stamp,
-                             [](const void* source, std::span<std::byte> out) {
-                               fill_stamped(out, *static_cast<const Stamp*>(source));
-                             });
+  return producer.push_frame(
+      R"({"type":"bytes"})", size, timeout, &stamp,
+      [](const void* source, std::span<std::byte> out) { fill_stamped(out, *static_cast<const Stamp*>(source)); });
 }
 
 // The payload that makes a frame with metadata {"type":"bytes"} `extent` bytes long.

@@ -24,7 +24,8 @@ class Segment {
   explicit Segment(const std::string& name, std::size_t size = 0) {
     const int fd = ::open(path_of(name).c_str(), size != 0 ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
     struct stat status {};
-    const bool sized = fd >= 0 && (size == 0 || ::ftruncate(fd, static_cast<off_t>(size)) == 0) && ::fstat(fd, &status) == 0;
+    const bool sized =
+        fd >= 0 && (size == 0 || ::ftruncate(fd, static_cast<off_t>(size)) == 0) && ::fstat(fd, &status) == 0;
     if (sized) {
       size_ = static_cast<std::size_t>(status.st_size);
       void* memory = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
