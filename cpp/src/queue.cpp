@@ -135,10 +135,10 @@ Lease::Lease(Lease&& other) noexcept
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this == &other) return *this;
   release();
-  Received::operator=(std::move(other));
   core_ = std::move(other.core_);
   frame_ = other.frame_;
   participant_ = other.participant_;
+  Received::operator=(std::move(other));
   return *this;
 }
 

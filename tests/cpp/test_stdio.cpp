@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -19,58 +18,12 @@
 
 #include "shmlane/codecs.hpp"
 #include "shmlane/error.hpp"
+#include "support/streams.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
 
 using namespace shmlane;
-
-constexpr std::string_view kMetadata = R"({"type":"bytes"})";
-
-// Both ends of a pipe or a pair of sockets.
-class Ends {
- public:
-  static Ends pipe(int flags = 0) {
-    Ends ends;
-    REQUIRE(::pipe2(ends.fds_, O_CLOEXEC | flags) == 0);
-    return ends;
-  }
-  static Ends sockets() {
-    Ends ends;
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.fds_) == 0);
-    return ends;
-  }
-  Ends(Ends&& other) noexcept : fds_{std::exchange(other.fds_[0], -1), std::exchange(other.fds_[1], -1)} {}
-  Ends& operator=(Ends&&) = delete;
-  ~Ends() {
-    close_in();
-    close_out();
-  }
-  [[nodiscard]] int in() const noexcept { return fds_[0]; }
-  [[nodiscard]] int out() const noexcept { return fds_[1]; }
-  void close_in() noexcept { close_one(fds_[0]); }
-  void close_out() noexcept { close_one(fds_[1]); }
-
- private:
-  Ends() = default;
-  static void close_one(int& fd) noexcept {
-    if (fd >= 0) ::close(fd);
-    fd = -1;
-  }
-  int fds_[2] = {-1, -1};
-};
-
-std::string pattern(std::size_t size) {
-  std::string bytes(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7 + i / 251);
-  return bytes;
-}
-
-FrameView frame_of(std::string_view payload) { return {kMetadata, std::as_bytes(std::span(payload))}; }
-
-std::string_view text(const Object& object) {
-  return {reinterpret_cast<const char*>(object.payload().data()), object.payload().size()};
-}
 
 std::string read_rest(int fd) {
   std::string rest;
@@ -290,7 +243,7 @@ TEST_CASE("the limit counts metadata and payload together, itself included") {
   for (const std::uint64_t missing : {0U, 1U}) {
     Ends ends = Ends::pipe();
     StdioProducer(ends.out()).write(frame_of("payload"));
-    StdioConsumer consumer(ends.in(), kMetadata.size() + 7 - missing);
+    StdioConsumer consumer(ends.in(), kBytesMetadata.size() + 7 - missing);
     if (missing == 0) {
       CHECK(consumer.pop());
     } else {
@@ -302,11 +255,12 @@ TEST_CASE("the limit counts metadata and payload together, itself included") {
 TEST_CASE("a length that lies costs address space, but no memory") {
   Ends ends = Ends::pipe();
   const std::uint64_t size = std::uint64_t{4} << 30;
-  const auto metadata_size = static_cast<std::uint32_t>(kMetadata.size());
+  const auto metadata_size = static_cast<std::uint32_t>(kBytesMetadata.size());
   wire::StdioHeader header{wire::kStdioMagic, 1, metadata_size, size - metadata_size, 0};
   header.sentinel = wire::stdio_sentinel(header.kind, header.metadata_size, header.payload_size);
   REQUIRE(::write(ends.out(), &header, sizeof header) == sizeof header);
-  REQUIRE(::write(ends.out(), kMetadata.data(), kMetadata.size()) == static_cast<ssize_t>(kMetadata.size()));
+  REQUIRE(::write(ends.out(), kBytesMetadata.data(), kBytesMetadata.size()) ==
+          static_cast<ssize_t>(kBytesMetadata.size()));
   ends.close_out();
   [[maybe_unused]] const auto peak_kib = [] {
     rusage usage{};
@@ -352,94 +306,6 @@ TEST_CASE("a descriptor that is not open is a SystemError") {
   CHECK_THROWS_AS(static_cast<void>(consumer.pop()), SystemError);
   StdioProducer producer(-1);
   CHECK_THROWS_AS(producer.write(frame_of("x")), SystemError);
-}
-
-// ---- Interruptions -------------------------------------------------------------------------------------------------
-
-std::atomic<int> interruptions{0};
-std::atomic<bool> stop_waiting{false};
-
-struct StoppedByUser {};
-
-void count_and_maybe_stop() {
-  ++interruptions;
-  if (stop_waiting) throw StoppedByUser{};
-}
-
-// Sends SIGUSR1, which interrupts system calls, to this thread until it is destroyed.
-class Pester {
- public:
-  Pester() : target_(::pthread_self()) {
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    ::sigaction(SIGUSR1, &action, &before_);
-    interruptions = 0;
-    stop_waiting = false;
-    thread_ = std::thread([this] {
-      while (!done_) {
-        ::pthread_kill(target_, SIGUSR1);
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-    });
-  }
-  Pester(const Pester&) = delete;
-  Pester& operator=(const Pester&) = delete;
-  ~Pester() {
-    done_ = true;
-    thread_.join();
-    ::sigaction(SIGUSR1, &before_, nullptr);
-  }
-
- private:
-  pthread_t target_;
-  struct sigaction before_ {};
-  std::atomic<bool> done_{false};
-  std::thread thread_;
-};
-
-TEST_CASE("a read that signals interrupt goes on") {
-  const Watchdog watchdog;
-  Ends ends = Ends::pipe();
-  std::thread writer([&] {
-    while (interruptions < 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    StdioProducer(ends.out()).write(frame_of("payload"));
-  });
-  {
-    const Pester pester;
-    StdioConsumer consumer(ends.in(), kDefaultMaxFrame, count_and_maybe_stop);
-    Taken<Object> taken = consumer.pop();
-    REQUIRE(taken);
-    CHECK(text(*taken) == "payload");
-  }
-  writer.join();
-}
-
-TEST_CASE("an interrupt check that throws ends a read, and the next read starts where it was") {
-  const Watchdog watchdog;
-  Ends ends = Ends::pipe();
-  StdioConsumer consumer(ends.in(), kDefaultMaxFrame, count_and_maybe_stop);
-  {
-    const Pester pester;
-    stop_waiting = true;
-    CHECK_THROWS_AS(static_cast<void>(consumer.pop()), StoppedByUser);
-  }
-  StdioProducer(ends.out()).write(frame_of("payload"));
-  Taken<Object> taken = consumer.pop();
-  REQUIRE(taken);
-  CHECK(text(*taken) == "payload");
-}
-
-TEST_CASE("an interrupt check that throws ends a write for good") {
-  const Watchdog watchdog;
-  Ends ends = Ends::pipe();
-  StdioProducer producer(ends.out(), count_and_maybe_stop);
-  const std::string payload = pattern(20 << 20);
-  {
-    const Pester pester;
-    stop_waiting = true;
-    CHECK_THROWS_AS(producer.write(frame_of(payload)), StoppedByUser);
-  }
-  CHECK_THROWS_AS(producer.write(frame_of("x")), Closed);
 }
 
 }  // namespace

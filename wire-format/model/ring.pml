@@ -78,11 +78,7 @@
 #define IDX(id) (((id) - 1) % NE)
 #define GEN(id) (((id) - 1) / NE)
 #define ID(e) (1 + (e) + NE * generation[e])
-#ifdef BUG_BYTE_ALONE     /* W-12: a free byte alone says who is dead, the entry is not compared */
-#define DEAD(id) (!byte_held[IDX(id)])
-#else
-#define DEAD(id) (word[IDX(id)] == 0 || generation[IDX(id)] != GEN(id) || !byte_held[IDX(id)])
-#endif
+#define DEAD(id) (word[IDX(id)] == 0 || generation[IDX(id)] != GEN(id) || !byte_held[IDX(id)])   /* W-12 */
 #define AVAILABLE(lock) ((lock) == 0 || DEAD(lock))
 #define NEEDED(h, e) ((e) + (O(h) + (e) > CAP -> CAP - O(h) : 0))
 #define FITS(h, e) ((h) + NEEDED(h, e) <= tail + CAP)
@@ -294,9 +290,6 @@ inline forget(index) {     /* a skipped position */
 inline look() {
   d_step {
     r = 0;
-#ifdef BUG_HEAD_AGAIN     /* W-55: one load of head */
-    if :: c_found == 0 -> c_limit = head :: else fi;
-#endif
     do
     :: r != 0 -> break
     :: else ->
@@ -382,7 +375,11 @@ inline reap() {            /* the dead y */
 #ifdef BUG_STALE_REAP     /* W-42 */
   :: true ->
 #else
+#ifdef BUG_NO_GENERATION
+  :: word[IDX(y)] != 0 && !byte_held[IDX(y)] ->
+#else
   :: word[IDX(y)] != 0 && generation[IDX(y)] == GEN(y) && !byte_held[IDX(y)] ->
+#endif
 #endif
      x = tail;
      do
@@ -635,7 +632,7 @@ die:   kill(); d_step { q = 0; m = 0 }
 inline lease() {           /* W-57 */
   d_step {
     x = c_found - 1;
-    assert(state[O(x)] == READY && x < head && x >= read && fate[number[O(x)]] == PENDING);
+    assert(state[O(x)] == READY && x < head && fate[number[O(x)]] == PENDING);
     y = number[O(x)];
     fate[y] = HELD;
     if

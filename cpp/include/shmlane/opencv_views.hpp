@@ -133,7 +133,7 @@ inline cv::Mat as_mat(const NdView& array) {
     case 2:
       return cv::Mat(sizes[0], sizes[1], CV_MAKETYPE(depth, 1), data, steps[0]);
     case 3:
-      if (sizes[2] >= 1 && sizes[2] <= 4 && steps[1] == steps[2] * array.shape.begin()[2]) {
+      if (sizes[2] >= 1 && sizes[2] <= 4 && steps[1] == steps[2] * static_cast<std::size_t>(sizes[2])) {
         return cv::Mat(sizes[0], sizes[1], CV_MAKETYPE(depth, sizes[2]), data, steps[0]);
       }
       [[fallthrough]];

@@ -56,7 +56,7 @@ struct Descriptor {
   ~Descriptor() {
     if (number >= 0) ::close(number);
   }
-  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {number, true}; }
+  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {number, false}; }
   int number;
 };
 
