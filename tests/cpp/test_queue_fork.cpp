@@ -213,9 +213,11 @@ TEST_CASE_FIXTURE(ShmTest, "a worker pool of forked children shares the parent's
   std::vector<int> seen(500, 0);
   for (int i = 0; i < 500; ++i) submit.push(std::to_string(i));
   submit.close();
-  answer.close();
-  while (auto result = results.pop()) ++seen[std::stoul(text(*result))];
+  // A child is a participant from its first use on: until all are through, this process keeps the stream open.
+  for (int i = 0; i < 500; ++i) ++seen[std::stoul(text(*results.pop()))];
   CHECK(processes::join_all(workers) == "");
+  answer.close();
+  CHECK(results.pop().ended());
   CHECK(std::count(seen.begin(), seen.end(), 1) == 500);
 }
 
