@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::int64_t kSpinNs = 30'000;  // about what it costs to be woken
 constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
+constexpr int kCloseTries = 300;
+constexpr std::int64_t kClosePause = 1'000'000;
 
 std::uint64_t count_objects(Segment& segment) {
   const Participants none(segment.header(), segment.table(), -1);
@@ -53,6 +55,7 @@ QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::ui
       attachment_(name, attach_options(options, role, policy, [this](ParticipantId me) {
                     // What the parent's threads had under way is not under way in the child.
                     uses_.store(1, std::memory_order_relaxed);
+                    operations_.store(0, std::memory_order_relaxed);
                     counted_for_.store(me, std::memory_order_relaxed);
                   })) {
   const ParticipantId me = attachment_.me();
@@ -89,6 +92,8 @@ void QueueCore::close() noexcept {
   attachment_.drop_role();
   cancel_waits();
   exit(counted_for_.load(std::memory_order_relaxed));
+  if (attachment_.inherited()) return;
+  for (int i = 0; i < kCloseTries && operations_.load() > 0; ++i) os::sleep_ns(kClosePause);
 }
 
 void QueueCore::leave() noexcept {

@@ -30,7 +30,7 @@ class QueueCore {
   // Something that keeps the participant attached: an operation under way, a lease, a reservation. Throws Closed.
   class Use {
    public:
-    explicit Use(QueueCore& core) : core_(&core), me_(core.enter()) {}
+    explicit Use(QueueCore& core) : core_(&core), me_(core.enter()), operation_(core) {}
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     ~Use() {
@@ -41,8 +41,16 @@ class QueueCore {
     void hand_over() noexcept { core_ = nullptr; }
 
    private:
+    struct Operation {
+      explicit Operation(QueueCore& core) noexcept : core_(core) { core_.operations_.fetch_add(1); }
+      ~Operation() { core_.operations_.fetch_sub(1); }
+      Operation(const Operation&) = delete;
+      Operation& operator=(const Operation&) = delete;
+      QueueCore& core_;
+    };
     QueueCore* core_;
     ParticipantId me_;
+    Operation operation_;
   };
 
   [[nodiscard]] ParticipantId enter();
@@ -56,6 +64,7 @@ class QueueCore {
     return !attachment_.inherited() && me == counted_for_.load(std::memory_order_relaxed);
   }
 
+  // Waits a moment for the calls that it ends, so that a process that exits next has left before.
   void close() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
   void cancel_waits() noexcept;
@@ -91,6 +100,7 @@ class QueueCore {
   std::optional<Ring> ring_;  // made once, under the attachment's mutex
   std::atomic<Ring*> ring_pointer_{nullptr};
   std::atomic<std::uint64_t> uses_{1};  // the open handle is one
+  std::atomic<int> operations_{0};      // calls under way
   std::atomic<ParticipantId> counted_for_{0};
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> cancellations_{0};
