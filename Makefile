@@ -106,6 +106,13 @@ asan tsan: $(STAMPS)/apt
 	cmake --build --preset $@
 	$(STEADY) ctest --preset $@
 
+.PHONY: fuzz
+FUZZ_SECONDS ?= 600
+fuzz: $(STAMPS)/apt ## Give the parsers and the ring anything at all, for FUZZ_SECONDS
+	cmake --preset fuzz >build/configure-fuzz.log || { cat build/configure-fuzz.log; exit 1; }
+	cmake --build --preset fuzz
+	$(PYTHON) tools/fuzz.py build/fuzz --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+
 .PHONY: clean
 clean: ## Remove what was built; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The short way for exact bytes, str and plain ndarray: no codec, no JSON, one copy (SPEC section 5).
+// The short way for exact bytes, str and plain ndarray: no codec, no JSON, one copy (SPEC section 8).
 #include "plain.hpp"
 
 #include <pybind11/numpy.h>

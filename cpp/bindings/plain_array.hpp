@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plain arrays: their canonical metadata, written and read without a JSON parser (SPEC section 5).
+// Plain arrays: their canonical metadata, written and read without a JSON parser (SPEC section 8).
 #pragma once
 
 #include <pybind11/numpy.h>

@@ -17,8 +17,6 @@ constexpr std::size_t kLongestRemembered = 16384;  // bytes; a thread shall not 
 
 std::shared_ptr<const Metadata> parse(std::string_view text) {
   if (text.empty() || text.front() != '{') throw Corrupt("metadata is not a JSON object: " + quoted(text));
-  // The parser takes a NUL for the end of the text.
-  if (text.find('\0') != text.npos) throw Corrupt("metadata is not JSON, it has a NUL: " + quoted(text));
   Json json;
   try {
     json = parse_json_text(text);

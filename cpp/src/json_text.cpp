@@ -190,6 +190,8 @@ void append_json_text(std::string& out, const Json& value) {
 }
 
 Json parse_json_text(std::string_view text) {
+  // The parser takes a NUL for the end of the text.
+  if (text.find('\0') != text.npos) throw Corrupt("not JSON: it has a NUL");
   check_levels_and_integers(text);
   try {
     return Json::parse(text);

@@ -149,7 +149,7 @@ void Ring::drop_oldest(ParticipantId me, Position head, std::uint64_t extent) {
   const std::uint64_t rest = capacity_ - offset(head);
   const std::uint64_t needed = rest < extent ? rest + extent : extent;
   const Position tail = atomic(control_.tail).load(kRelaxed);
-  if (tail % wire::kAlignment != 0) corrupt("its tail is not aligned");
+  if (tail % wire::kAlignment != 0 || head - tail > capacity_) corrupt("its tail makes no sense");
   Position end = tail;
   const auto roomy = [&] { return end == head || head + needed - end <= capacity_; };
   while (!roomy()) {

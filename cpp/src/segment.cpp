@@ -85,8 +85,8 @@ void Segment::check(wire::Kind kind) const {
 bool Segment::map_body() {
   if (body_.get_address() != nullptr) return true;
   const wire::SegmentState state = this->state();
-  const std::uint64_t offset = header().body_offset;
-  const std::uint64_t size = header().body_size;
+  const std::uint64_t offset = atomic(header().body_offset).load(kRelaxed);
+  const std::uint64_t size = atomic(header().body_size).load(kRelaxed);
   // Who lives in a segment that was removed by force goes on in it, also if it had not needed the body until then.
   const bool laid_out = state == wire::SegmentState::kReady || (state == wire::SegmentState::kRemoved && size != 0);
   if (!laid_out) return false;

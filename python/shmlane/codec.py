@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The codec concept: how an object becomes a frame's metadata and payload, and how it is read (SPEC section 5)."""
+"""The codec concept: how an object becomes a frame's metadata and payload, and how it is read (SPEC section 8)."""
 
 from __future__ import annotations
 

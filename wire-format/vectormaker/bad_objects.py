@@ -46,6 +46,7 @@ _OBJECTS: dict[str, tuple[dict[str, Any], bytes, str, str]] = {
     "json_integer_too_large": ({"type": "json"}, b"[18446744073709551616]", "W-83", "2^64"),
     "json_integer_too_small": ({"type": "json"}, b"[-9223372036854775809]", "W-83", "-2^63 - 1"),
     "json_two_values": ({"type": "json"}, b"1 2", "W-83", "a value after the value"),
+    "json_with_a_nul": ({"type": "json"}, b"1\0", "W-83", "a NUL after the value"),
     "json_not_utf8": ({"type": "json"}, b'"\xff"', "W-83", "a byte that UTF-8 does not have"),
     "ndarray_without_dtype": ({"type": "ndarray", "shape": [6]}, bytes(24), "W-84", "no dtype"),
     "ndarray_without_shape": ({"type": "ndarray", "dtype": "<i4"}, bytes(4), "W-84", "no shape"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The codecs of all built-in types, one file per concept (SPEC section 5)."""
+"""The codecs of all built-in types, one file per concept (SPEC section 8)."""
 
 from .container import LIST, MAP
 from .image import IMAGE, AsImage

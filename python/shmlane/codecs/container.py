@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codecs of list and map: objects in objects, each where it can be viewed in place (SPEC section 5)."""
+"""Codecs of list and map: objects in objects, each where it can be viewed in place (SPEC section 8)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

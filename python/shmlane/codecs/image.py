@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codec of image: pictures as raw pixels, PNG or JPEG, with the order of their channels (SPEC section 5).
+"""Codec of image: pictures as raw pixels, PNG or JPEG, with the order of their channels (SPEC section 8).
 
 Pillow is looked for only when a picture comes by.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codec of ndarray: NumPy arrays, and whatever shares its memory as one (SPEC section 5)."""
+"""Codec of ndarray: NumPy arrays, and whatever shares its memory as one (SPEC section 8)."""
 
 import functools
 import json

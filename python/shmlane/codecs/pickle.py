@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codec of pickle: any Python object, its large buffers beside the pickle (SPEC section 5).
+"""Codec of pickle: any Python object, its large buffers beside the pickle (SPEC section 8).
 
 Unpickling runs what the sender wrote, so both sides must ask for it with ``pickle=True``.
 """

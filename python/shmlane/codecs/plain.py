@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codecs of bytes, text and json (SPEC section 5)."""
+"""Codecs of bytes, text and json (SPEC section 8)."""
 
 import json
 import math
