@@ -20,7 +20,7 @@ export CCACHE_BASEDIR = $(CURDIR)/cpp
 
 STAMPS := build/stamps
 VENV := .venv/bin
-CPP_FILES = $(shell find cpp tests/cpp -name '*.[ch]pp')
+CPP_FILES = $(shell find cpp tests/cpp tests/soak -name '*.[ch]pp')
 # What the extension is made of. Python sources are used in place; only a new or a lost one asks for a new install.
 EXTENSION_FILES := CMakeLists.txt pyproject.toml $(wildcard cmake/*) $(shell find cpp/src cpp/include cpp/bindings -type f)
 PYTHON_NAMES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed | sort)
@@ -72,6 +72,12 @@ test-py: build ## Run the Python tests and those across languages
 
 test-packaging: build ## Install in every way that users may, and use the result
 	$(VENV)/python -m pytest -q tests/packaging
+
+# Each of its lines is one judgement, with a summary of its own; all of them run before the verdict.
+.PHONY: soak
+SOAK_SECONDS ?= 120
+soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and judge how soon the others go on
+	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
 
 .PHONY: demo
 demo: build ## Send photographs from Python through C++ and OpenCV and back

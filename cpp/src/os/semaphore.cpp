@@ -15,17 +15,22 @@
 namespace shmlane::os {
 
 NamedSemaphore::NamedSemaphore(const std::string& name, unsigned mode) {
-  semaphore_ = ::sem_open(name.c_str(), O_CREAT | O_EXCL, mode, 0);
+  mode &= 0777;  // it may come from a header that others can write: never make a file that runs as its owner
+  do {
+    // Opened first: sem_open creates by way of a temporary file, which a death at that moment would leave behind.
+    semaphore_ = ::sem_open(name.c_str(), 0);
+    if (semaphore_ != SEM_FAILED) return;
+    if (errno == ENOENT) semaphore_ = ::sem_open(name.c_str(), O_CREAT | O_EXCL, mode, 0);
+  } while (semaphore_ == SEM_FAILED && errno == EEXIST);
   if (semaphore_ != SEM_FAILED) {
     // sem_open obeys the umask; the file is ours, made this moment, in a directory with the sticky bit.
     ::chmod(("/dev/shm/sem." + name.substr(1)).c_str(), mode);
     return;
   }
-  if (errno == EEXIST) semaphore_ = ::sem_open(name.c_str(), O_CREAT, mode, 0);
-  if (semaphore_ != SEM_FAILED) return;
   semaphore_ = nullptr;
   const std::string message = "cannot open the semaphore '" + name + "': " + std::strerror(errno);
-  if (errno == EACCES) throw PermissionDenied(message);
+  if (errno == EACCES)
+    throw PermissionDenied(message + "; it belongs to another user (its owner can allow it by mode=)");
   if (errno == ENOSPC) throw NoSpace(message);
   throw SystemError(message);
 }

@@ -37,6 +37,14 @@ std::string mebibytes(std::uint64_t bytes) { return std::to_string((bytes + (1 <
   throw SystemError(what + std::strerror(static_cast<int>(error.get_native_error())));
 }
 
+// Asked before opening, which follows no link, but would wait for the other end of a pipe.
+void refuse_what_is_no_file(const std::string& file_name) {
+  const std::string path = kDirectory + file_name;
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
+  throw Foreign(path + " is a link, a pipe or the like, not a segment of shmlane; another program made it");
+}
+
 // A new open file description of the same file, or -1. Async-signal-safe.
 int open_again(int fd, int mode) noexcept {
   char path[32] = "/proc/self/fd/";
@@ -63,6 +71,7 @@ struct Descriptor {
 }  // namespace
 
 std::optional<ShmFile> ShmFile::open(const std::string& file_name, bool writable) {
+  refuse_what_is_no_file(file_name);
   try {
     return ShmFile(
         bip::shared_memory_object(bip::open_only, file_name.c_str(), writable ? bip::read_write : bip::read_only));
@@ -73,6 +82,7 @@ std::optional<ShmFile> ShmFile::open(const std::string& file_name, bool writable
 }
 
 ShmFile ShmFile::open_or_create(const std::string& file_name, unsigned mode) {
+  refuse_what_is_no_file(file_name);
   try {
     return ShmFile(bip::shared_memory_object(bip::open_or_create, file_name.c_str(), bip::read_write,
                                              bip::permissions(static_cast<int>(mode))));

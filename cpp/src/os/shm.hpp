@@ -15,7 +15,8 @@ namespace shmlane::os {
 // One open file description of a file in /dev/shm. Movable.
 class ShmFile {
  public:
-  // Symbolic links are not followed. Throws PermissionDenied or SystemError.
+  // Symbolic links are not followed, and what is no regular file is refused. Throws PermissionDenied, Foreign or
+  // SystemError.
   static std::optional<ShmFile> open(const std::string& file_name, bool writable = true);
   static ShmFile open_or_create(const std::string& file_name, unsigned mode);
 
