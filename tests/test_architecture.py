@@ -26,7 +26,7 @@ PYTHON_FLOORS = [
     ["registry"],
     ["lease", "reservation", "_ready", "stdio", "handle"],
     ["queue"],
-    ["aio", "_feeder"],
+    ["aio", "_feeder", "doctor"],
     ["dropin"],
     ["__init__"],
     ["cli", "__main__"],

@@ -18,13 +18,14 @@ void bind_lease(py::module_& module);
 void bind_producer(py::module_& module);  // needs Reservation
 void bind_consumer(py::module_& module);  // needs Lease
 void bind_stdio(py::module_& module);     // StdioWriter, StdioReader
-void bind_inspect(py::module_& module);   // list_segments, inspect_segment, remove_segment
+void bind_inspect(py::module_& module);   // looking at segments, and tidying up
 void bind_frame(py::module_& module);     // parse_frame, make_frame
 void route_log();                         // the core's log to logging
 
 // A Lease for Python, as a new reference.
 PyObject* give_lease(Lease lease);
 
+py::dict to_dict(const Counters& counters);
 py::dict to_dict(const QueueStat& stat);
 
 // The options that both ends have, from Python's keyword arguments.

@@ -7,18 +7,24 @@
 
 namespace shmlane::bindings {
 
-py::dict to_dict(const QueueStat& stat) {
+py::dict to_dict(const Counters& counters) {
   py::dict dict;
+  dict["pushed"] = counters.pushed;
+  dict["pushed_bytes"] = counters.pushed_bytes;
+  dict["aborted"] = counters.aborted;
+  dict["popped"] = counters.popped;
+  dict["popped_bytes"] = counters.popped_bytes;
+  dict["dropped"] = counters.dropped;
+  dict["redelivered"] = counters.redelivered;
+  dict["waits"] = counters.waits;
+  dict["recovered"] = counters.recovered;
+  return dict;
+}
+
+py::dict to_dict(const QueueStat& stat) {
+  py::dict dict = to_dict(static_cast<const Counters&>(stat));
   dict["capacity"] = stat.capacity;
   dict["used"] = stat.used;
-  dict["pushed"] = stat.pushed;
-  dict["pushed_bytes"] = stat.pushed_bytes;
-  dict["popped"] = stat.popped;
-  dict["popped_bytes"] = stat.popped_bytes;
-  dict["dropped"] = stat.dropped;
-  dict["redelivered"] = stat.redelivered;
-  dict["waits"] = stat.waits;
-  dict["recovered"] = stat.recovered;
   dict["producers"] = stat.producers;
   dict["consumers"] = stat.consumers;
   return dict;

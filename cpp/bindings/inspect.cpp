@@ -53,6 +53,7 @@ py::dict to_dict(const HeldFrame& hold) {
 
 py::dict to_dict(const ParticipantInfo& participant) {
   py::dict dict;
+  dict["id"] = participant.id;
   dict["index"] = participant.index;
   dict["pid"] = participant.pid;
   dict["process"] = printable(participant.process_name);
@@ -61,6 +62,12 @@ py::dict to_dict(const ParticipantInfo& participant) {
   if (participant.consumer) roles.append("consumer");
   dict["roles"] = roles;
   dict["alive"] = participant.alive;
+  py::list locks;
+  if (participant.producers_lock) locks.append("producers");
+  if (participant.consumers_lock) locks.append("consumers");
+  dict["locks"] = locks;
+  dict["at_tail"] = participant.at_tail;
+  dict["counters"] = bindings::to_dict(participant.counters);
   dict["attached"] = static_cast<double>(participant.attached_ns) / kNanosecondsPerSecond;
   py::list holds;
   for (const HeldFrame& hold : participant.holds) holds.append(to_dict(hold));
@@ -73,11 +80,16 @@ py::dict to_dict(const SegmentInfo& segment) {
   dict["name"] = printable(segment.name);
   dict["kind"] = kind_name(segment.kind);
   dict["version"] = segment.version;
+  dict["segment_id"] = segment.segment_id;
   dict["state"] = state_name(segment.state);
   dict["objects"] = segment.objects;
   dict["created"] = static_cast<double>(segment.created_ns) / kNanosecondsPerSecond;
   dict["mode"] = segment.mode;
   dict["size"] = segment.file_size;
+  dict["full_fence"] = segment.full_fence;
+  dict["locked"] = segment.locked;
+  dict["items_waiters"] = segment.items_waiters;
+  dict["space_waiters"] = segment.space_waiters;
   py::list participants;
   for (const ParticipantInfo& participant : segment.participants) participants.append(to_dict(participant));
   dict["participants"] = participants;
@@ -118,6 +130,24 @@ void bind_inspect(py::module_& module) {
       },
       py::arg("name"), py::arg("force") = false,
       "Remove a segment and its semaphores; False if somebody lives in it and not force.");
+  module.def(
+      "remove_remains",
+      [](const py::str& name, bool force) {
+        const std::string text = to_name(name);
+        const GilReleased released;
+        return remove_remains(text, force);
+      },
+      py::arg("name"), py::arg("force") = false,
+      "Remove what is left of a segment in which nobody lives; False if it is none, or has objects and not force.");
+  module.def(
+      "reap_segment",
+      [](const py::str& name) {
+        const std::string text = to_name(name);
+        const GilReleased released;
+        return reap_segment(text);
+      },
+      py::arg("name"), "Settle what dead participants held; returns how many.");
+  module.def("has_membarrier", &has_membarrier, "Whether this kernel lets this process use membarrier(2).");
 }
 
 }  // namespace shmlane::bindings

@@ -66,11 +66,12 @@ Attachment::~Attachment() { ignore_forks(); }
 
 // Steps 1 to 4; false means: start again.
 bool Attachment::try_attach(const std::string& file_name, const std::string& name) {
-  os::ShmFile file = os::ShmFile::open_or_create(file_name, options_.mode);
+  os::ShmFile file = open_file(file_name, name);
   const int fd = file.fd();
   const CreationLock lock(fd, name);  // ends before `file` and segment_, one of which keeps the descriptor open
   if (!file.has_name(file_name)) return false;
   const bool just_made = half_made(file);
+  if (just_made && !options_.create) throw NotFound("'" + name + "' is only half made");
   if (just_made) make(file, name);
   segment_ = std::make_unique<Segment>(name, std::move(file));
   segment_->check(options_.kind);
@@ -82,6 +83,13 @@ bool Attachment::try_attach(const std::string& file_name, const std::string& nam
   lay_out(just_made);
   join();
   return true;
+}
+
+os::ShmFile Attachment::open_file(const std::string& file_name, const std::string& name) const {
+  if (options_.create) return os::ShmFile::open_or_create(file_name, options_.mode);
+  std::optional<os::ShmFile> file = os::ShmFile::open(file_name);
+  if (!file) throw NotFound("there is no segment named '" + name + "'; shmlane ls lists what there is");
+  return std::move(*file);
 }
 
 // The state is stored last: until then the file counts as half-made, and who finds it so makes it anew.

@@ -34,6 +34,7 @@ struct AttachOptions {
   std::uint64_t default_body_size = 0;     // laid out if nobody has asked; 0: leave that to others
   Stale stale = Stale::kAuto;
   unsigned mode = 0600;
+  bool create = true;  // false: throws NotFound if there is no segment yet
   bool unlink = true;
   ParticipantPolicy policy;
   // How many objects wait in a segment whose body is mapped and in which nobody lives.
@@ -80,6 +81,7 @@ class Attachment final : private os::ForkAware {
   void renew();
   void free_entry() noexcept;
   [[nodiscard]] bool try_attach(const std::string& file_name, const std::string& name);
+  [[nodiscard]] os::ShmFile open_file(const std::string& file_name, const std::string& name) const;
   void make(os::ShmFile& file, const std::string& name) const;
   [[nodiscard]] bool worth_keeping(bool just_made);
   void lay_out(bool just_made);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looking at segments through a read-only mapping, and removing them.
+// Looking at segments through a read-only mapping, and removing what is left of them.
 #include "shmlane/inspect.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "attachment.hpp"
 #include "creation_lock.hpp"
+#include "function_ref.hpp"
+#include "os/barrier.hpp"
+#include "os/filelock.hpp"
 #include "queue_core.hpp"
 #include "shmlane/error.hpp"
 
@@ -21,28 +25,40 @@ os::ShmFile open_file(std::string_view name, bool writable) {
   return std::move(*file);
 }
 
-ParticipantInfo participant(const Participants& table, unsigned index) {
-  const wire::ParticipantEntry& entry = table.entry(index);
+ParticipantInfo participant(const Participants& table, unsigned index, const wire::RingControl& control) {
+  wire::ParticipantEntry& entry = table.entry(index);
   const EntryWord word = table.word(index);
+  const ParticipantId id = make_id(index, word.generation);
   std::array<char, sizeof entry.process_name + 1> process_name{};
   std::memcpy(process_name.data(), entry.process_name, sizeof entry.process_name);
-  return {.index = index,
+  const auto holds = [id](const std::uint64_t& lock) {
+    return atomic(const_cast<std::uint64_t&>(lock)).load(kRelaxed) == id;
+  };
+  return {.id = id,
+          .index = index,
           .pid = entry.pid,
           .process_name = process_name.data(),
           .producer = (word.role & wire::kRoleProducer) != 0,
           .consumer = (word.role & wire::kRoleConsumer) != 0,
-          .alive = table.alive(make_id(index, word.generation), 0),
+          .alive = table.alive(id, 0),
+          .producers_lock = holds(control.producers_lock),
+          .consumers_lock = holds(control.consumers_lock),
           .attached_ns = entry.attached_ns,
+          .counters = entry_counters(entry),
           .holds = {}};
 }
 
 // One pass without a lock; what is met after the ring moved on under our feet is left out.
 void collect_holds(const Ring& ring, std::vector<ParticipantInfo>& participants) {
+  bool at_tail = true;
   try {
     ring.walk_all([&](Position position, Control control, wire::FrameHeader& header) {
+      const bool oldest = at_tail;
+      at_tail = at_tail && control.owner == 0 && control.state != wire::FrameState::kReady;
       if (control.owner == 0) return true;
       for (ParticipantInfo& info : participants) {
-        if (info.index != id_index(control.owner)) continue;
+        if (info.id != control.owner) continue;
+        info.at_tail = info.at_tail || oldest;
         info.holds.push_back({control.state, position, atomic(header.payload_size).load(kRelaxed)});
       }
       return true;
@@ -50,6 +66,26 @@ void collect_holds(const Ring& ring, std::vector<ParticipantInfo>& participants)
   } catch (const Corrupt&) {
     return;
   }
+}
+
+Participants table_of(Segment& segment) { return {segment.header(), segment.table(), segment.file().fd()}; }
+
+// `judge` says under the creation lock whether it shall go; an empty file always goes.
+bool remove_if(std::string_view name, FunctionRef<bool(Segment&, bool half_made)> judge) {
+  os::ShmFile file = open_file(name, true);
+  const int fd = file.fd();
+  std::optional<Segment> segment;
+  const CreationLock lock(fd, std::string(name));
+  if (!file.has_name(segment_file_name(name))) throw NotFound("'" + std::string(name) + "' was removed meanwhile");
+  if (file.size() == 0) {
+    os::ShmFile::remove(segment_file_name(name));
+    return true;
+  }
+  segment.emplace(std::string(name), std::move(file));
+  const bool half_made = segment->header().magic == 0 && segment->state() == wire::SegmentState::kEmpty;
+  if (!judge(*segment, half_made)) return false;
+  retire(*segment);
+  return true;
 }
 
 }  // namespace
@@ -72,13 +108,18 @@ SegmentInfo inspect_segment(std::string_view name) {
   info.segment_id = header.segment_id;
   info.created_ns = header.created_ns;
   info.mode = header.mode;
+  info.full_fence = (atomic(segment.header().flags).load(kRelaxed) & wire::kFlagFullFence) != 0;
+  info.locked = os::byte_locked_elsewhere(segment.file().fd(), wire::kCreationLockByte);
+  wire::RingControl& control = segment.control();
+  info.items_waiters = atomic(control.items_waiters.value).load(kRelaxed);
+  info.space_waiters = atomic(control.space_waiters.value).load(kRelaxed);
   const Participants table(segment.header(), segment.table(), segment.file().fd());
   for (unsigned index = 0; index < table.used(); ++index) {
-    if (table.word(index).live()) info.participants.push_back(participant(table, index));
+    if (table.word(index).live()) info.participants.push_back(participant(table, index, control));
   }
   std::optional<Ring> ring;
   if (segment.map_body()) {
-    ring.emplace(segment.header(), segment.control(), segment.body(), segment.capacity(), table, info.name);
+    ring.emplace(segment.header(), control, segment.body(), segment.capacity(), table, info.name);
     info.objects = ring->contents().waiting;
     collect_holds(*ring, info.participants);
   }
@@ -87,25 +128,41 @@ SegmentInfo inspect_segment(std::string_view name) {
 }
 
 bool remove_segment(std::string_view name, bool force) {
-  os::ShmFile file = open_file(name, true);
-  const int fd = file.fd();
-  std::optional<Segment> segment;
-  const CreationLock lock(fd, std::string(name));
-  if (!file.has_name(segment_file_name(name))) throw NotFound("'" + std::string(name) + "' was removed meanwhile");
-  if (file.size() == 0) {
-    os::ShmFile::remove(segment_file_name(name));
-    return true;
-  }
-  segment.emplace(std::string(name), std::move(file));
-  const bool half_made = segment->header().magic == 0 && segment->state() == wire::SegmentState::kEmpty;
-  if (segment->header().magic != wire::kMagic && !half_made) segment->check({});
-  // A segment of another version has its table elsewhere: nobody can say who lives in it.
-  const bool same = segment->header().version == wire::kVersion && segment->header().layout == wire::kLayout;
-  const bool lived_in =
-      !half_made && (!same || Participants(segment->header(), segment->table(), fd).anyone_alive_but(0));
-  if (lived_in && !force) return false;
-  retire(*segment);
-  return true;
+  return remove_if(name, [force](Segment& segment, bool half_made) {
+    if (segment.header().magic != wire::kMagic && !half_made) segment.check({});
+    // A segment of another version has its table elsewhere: nobody can say who lives in it.
+    const bool same = segment.header().version == wire::kVersion && segment.header().layout == wire::kLayout;
+    return force || half_made || (same && !table_of(segment).anyone_alive_but(0));
+  });
 }
+
+bool remove_remains(std::string_view name, bool force) {
+  return remove_if(name, [force](Segment& segment, bool half_made) {
+    if (half_made) return true;
+    segment.check({});
+    const Participants table = table_of(segment);
+    if (table.anyone_alive_but(0)) return false;
+    if (force || segment.state() == wire::SegmentState::kEmpty || segment.state() == wire::SegmentState::kRemoved) {
+      return true;
+    }
+    return table.find_dead(0).has_value() && (!segment.map_body() || count_objects(segment) == 0);
+  });
+}
+
+unsigned reap_segment(std::string_view name) {
+  const auto dead = [name] {
+    const SegmentInfo info = inspect_segment(name);
+    return std::count_if(info.participants.begin(), info.participants.end(),
+                         [](const auto& who) { return !who.alive; });
+  };
+  const auto before = dead();
+  {
+    QueueCore reaper(name, {.stale = Stale::kKeep, .unlink = false}, 0, {});
+    const auto left = dead();
+    return static_cast<unsigned>(std::max<std::ptrdiff_t>(0, before - left));
+  }
+}
+
+bool has_membarrier() noexcept { return os::register_barrier(); }
 
 }  // namespace shmlane

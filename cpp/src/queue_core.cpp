@@ -14,17 +14,6 @@ constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
 constexpr int kCloseTries = 300;
 constexpr std::int64_t kClosePause = 1'000'000;
 
-std::uint64_t count_objects(Segment& segment) {
-  const Participants none(segment.header(), segment.table(), -1);
-  const Ring ring(segment.header(), segment.control(), segment.body(), segment.capacity(), none, segment.name());
-  std::uint64_t count = 0;
-  ring.walk_all([&](Position, Control control, wire::FrameHeader&) {
-    count += control.state == wire::FrameState::kReady || control.state == wire::FrameState::kLeased;
-    return true;
-  });
-  return count;
-}
-
 AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy,
                              std::function<void(ParticipantId)> renewed) {
   return {.kind = wire::Kind::kQueue,
@@ -33,6 +22,7 @@ AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, Par
           .default_body_size = role == wire::kRoleProducer ? kDefaultCapacity : 0,
           .stale = options.stale,
           .mode = options.mode,
+          .create = role != 0,
           .unlink = options.unlink,
           .policy = policy,
           .count_objects = count_objects,
@@ -187,19 +177,41 @@ QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& de
 
 QueueStat QueueCore::stat() { return queue_stat(participants(), ring()); }
 
+std::uint64_t count_objects(Segment& segment) {
+  const Participants none(segment.header(), segment.table(), -1);
+  const Ring ring(segment.header(), segment.control(), segment.body(), segment.capacity(), none, segment.name());
+  std::uint64_t count = 0;
+  ring.walk_all([&](Position, Control control, wire::FrameHeader&) {
+    count += control.state == wire::FrameState::kReady || control.state == wire::FrameState::kLeased;
+    return true;
+  });
+  return count;
+}
+
+Counters entry_counters(wire::ParticipantEntry& entry) noexcept {
+  const auto read = [](std::uint64_t& counter) { return atomic(counter).load(kRelaxed); };
+  // Aborted first: what is aborted later was pushed before, so that the difference is never negative.
+  const std::uint64_t aborted = read(entry.aborted);
+  return {.pushed = read(entry.pushed) - aborted,
+          .pushed_bytes = read(entry.pushed_bytes),
+          .aborted = aborted,
+          .popped = read(entry.popped),
+          .popped_bytes = read(entry.popped_bytes),
+          .dropped = read(entry.dropped),
+          .redelivered = read(entry.redelivered),
+          .waits = read(entry.waits),
+          .recovered = read(entry.recovered)};
+}
+
 QueueStat queue_stat(const Participants& table, const Ring* ring) {
   QueueStat stat;
   for (unsigned index = 0; index < table.used(); ++index) {
-    wire::ParticipantEntry& entry = table.entry(index);
-    const auto read = [](std::uint64_t& counter) { return atomic(counter).load(kRelaxed); };
-    stat.pushed += read(entry.pushed) - read(entry.aborted);
-    stat.pushed_bytes += read(entry.pushed_bytes);
-    stat.popped += read(entry.popped);
-    stat.popped_bytes += read(entry.popped_bytes);
-    stat.dropped += read(entry.dropped);
-    stat.redelivered += read(entry.redelivered);
-    stat.waits += read(entry.waits);
-    stat.recovered += read(entry.recovered);
+    const Counters one = entry_counters(table.entry(index));
+    for (const auto counter :
+         {&Counters::pushed, &Counters::pushed_bytes, &Counters::aborted, &Counters::popped, &Counters::popped_bytes,
+          &Counters::dropped, &Counters::redelivered, &Counters::waits, &Counters::recovered}) {
+      stat.*counter += one.*counter;
+    }
   }
   stat.producers = table.count(wire::kRoleProducer);
   stat.consumers = table.count(wire::kRoleConsumer);

@@ -109,5 +109,9 @@ class QueueCore {
 
 // Counters of the table and fill of the ring (null: not laid out yet), without a lock.
 QueueStat queue_stat(const Participants& table, const Ring* ring);
+// The counters of one entry, of its owners before the present one, too (W-15).
+Counters entry_counters(wire::ParticipantEntry& entry) noexcept;
+// READY and LEASED frames in a segment whose body is mapped and in which nobody lives. Throws Corrupt.
+std::uint64_t count_objects(Segment& segment);
 
 }  // namespace shmlane

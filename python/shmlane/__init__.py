@@ -7,7 +7,7 @@ for obj in Consumer("frames"):  # another one
     ...
 """
 
-from . import errors, registry
+from . import _backend, errors, registry
 from ._log import enable_logging, set_log_level
 from .aio import AsyncConsumer, AsyncProducer
 from .codecs import AsImage
@@ -46,6 +46,10 @@ __all__ = [
     "registry",
     "set_log_level",
 ]
+
+
+if not _backend.is_command():
+    _backend.active  # noqa: B018  (without a backend this import fails, and says why)
 
 
 def __getattr__(name: str) -> str:

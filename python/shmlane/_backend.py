@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,9 @@ NAMES: Final = {
     "list_segments": (),
     "inspect_segment": (),
     "remove_segment": (),
+    "remove_remains": (),
+    "reap_segment": (),
+    "has_membarrier": (),
     "parse_frame": (),
     "make_frame": (),
 }
@@ -67,9 +71,22 @@ def check(backend: ModuleType) -> None:
         raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: another version")
 
 
+def is_command() -> bool:
+    """Whether this process is the command ``shmlane``, which tells people itself if there is no backend."""
+    program = (sys.argv or [""])[0]
+    # While this package is imported for -m, the program is not known yet.
+    return Path(program).name == "shmlane" or (program == "-m" and "shmlane" in sys.orig_argv)
+
+
 if TYPE_CHECKING:
     from . import _native
 
     active = _native
 else:
-    active = load(os.environ.get("SHMLANE_BACKEND") or "native")
+
+    def __getattr__(name: str) -> Any:
+        """``active`` is loaded when it is first used."""
+        if name != "active":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = load(os.environ.get("SHMLANE_BACKEND") or "native")
+        return globals()[name]

@@ -133,15 +133,37 @@ def list_segments() -> list[dict[str, Any]]:
 def inspect_segment(name: str) -> dict[str, Any]:
     """Facts about one segment, without attaching or locking.
 
-    Keys: name, kind ("queue" ...), version, state ("header" | "ready" | "removed" | "empty"), capacity, used, objects,
-    created (UNIX seconds), mode, size (bytes of the file), participants (list of dict: index, pid, process, roles (list
-    of "producer" / "consumer"), alive, attached (UNIX seconds), holds (list of dict state, position, nbytes)), and the
-    counters pushed, pushed_bytes, popped, popped_bytes, dropped, redelivered, waits, recovered.
+    Keys: name, kind ("queue" ...), version, segment_id, state ("header" | "ready" | "removed" | "empty": half made),
+    capacity, used, objects, created (UNIX seconds), mode, size (bytes of the file), producers, consumers, full_fence
+    (somebody could not use membarrier), locked (somebody is just attaching, leaving or removing it), items_waiters and
+    space_waiters (consumers and producers that sleep), participants, and the counters pushed, pushed_bytes, aborted,
+    popped, popped_bytes, dropped, redelivered, waits, recovered.
+    Each participant is a dict: id (never used again), index, pid, process, roles (list of "producer" / "consumer"),
+    alive, attached (UNIX seconds), locks (list of "producers" / "consumers": those of the ring that it holds), holds
+    (list of dict state ("reserved" | "leased"), position, nbytes), at_tail (one of these is the oldest frame in use),
+    counters (dict; those of earlier participants in the same place of the table are included).
     Raises NotFound, Foreign, WrongVersion, WrongLayout, PermissionDenied.
     """
 
 def remove_segment(name: str, force: bool = False) -> bool:
     """Remove a segment and its semaphores; False if somebody lives in it and not ``force``. Raises NotFound."""
+
+def remove_remains(name: str, force: bool = False) -> bool:
+    """Remove what is left of a segment, judged under its creation lock: one that is half made or half removed, and one
+    in which everybody died, if no object is in it; with ``force`` every one in which nobody lives, with its objects.
+
+    False, and nothing done, for every other. Raises NotFound, Foreign, WrongVersion, WrongLayout, Corrupt,
+    PermissionDenied.
+    """
+
+def reap_segment(name: str) -> int:
+    """Settle what the dead participants of a queue held, as a participant for that moment; returns how many are gone.
+
+    Raises NotFound, Foreign, WrongKind, WrongVersion, WrongLayout, Corrupt, PermissionDenied.
+    """
+
+def has_membarrier() -> bool:
+    """Whether this kernel lets this process use membarrier(2)."""
 
 def parse_frame(frame: Buffer, segment_id: int, position: int) -> tuple[bytes, bytes]:
     """Metadata and payload of one ring frame given as bytes, checked as a consumer checks it. Raises Corrupt."""

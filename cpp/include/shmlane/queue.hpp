@@ -46,10 +46,22 @@ struct ConsumerOptions : QueueOptions {
   unsigned max_attempts = 3;  // deliveries of one object in all, 1 to 255
 };
 
+// What has happened since the segment was made; always on, and no death resets them. The README has the same table.
+struct Counters {
+  std::uint64_t pushed = 0;        // objects given to the ring, those whose reservation is still open included
+  std::uint64_t pushed_bytes = 0;  // payload bytes that were reserved, for aborted reservations, too
+  std::uint64_t aborted = 0;       // reservations given back, by their owner or, after its death, by others
+  std::uint64_t popped = 0;        // objects taken, each delivery of one that was redelivered included
+  std::uint64_t popped_bytes = 0;  // their payload bytes
+  std::uint64_t dropped = 0;       // objects that nobody will get: by the policy, after max_attempts, or corrupt
+  std::uint64_t redelivered = 0;   // objects that went back into the ring because their consumer died or left
+  std::uint64_t waits = 0;         // calls that went to sleep
+  std::uint64_t recovered = 0;     // locks taken over from the dead
+};
+
 // What `stat` shows of a queue, read without locks: each number is right, together they may be of different moments.
-struct QueueStat {
-  std::uint64_t capacity = 0, used = 0, pushed = 0, pushed_bytes = 0, popped = 0, popped_bytes = 0, dropped = 0,
-                redelivered = 0, waits = 0, recovered = 0;
+struct QueueStat : Counters {
+  std::uint64_t capacity = 0, used = 0;  // bytes
   unsigned producers = 0, consumers = 0;
 };
 

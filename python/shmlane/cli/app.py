@@ -12,7 +12,7 @@ import typer
 
 from shmlane.errors import Error
 
-from . import frames, segments, warn
+from . import doctor, frames, segments, warn
 
 _BROKEN_PIPE = 128 + signal.SIGPIPE
 
@@ -36,14 +36,14 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             # As other tools end when their reader has seen enough; and Python shall not try to flush once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(_BROKEN_PIPE) from None
-        except (Error, OSError) as error:
+        except (Error, OSError, ImportError) as error:
             warn(str(error))
             raise typer.Exit(1) from None
 
     return run
 
 
-for _command in (segments.ls, segments.stat, segments.rm, frames.push, frames.pop, frames.cat):
+for _command in (segments.ls, segments.stat, segments.rm, doctor.doctor, frames.push, frames.pop, frames.cat):
     app.command(_command.__name__)(_guarded(_command))
 
 

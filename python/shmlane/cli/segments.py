@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands ls, stat and rm: segments seen from outside."""
 
-import json
 import sys
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,11 +15,9 @@ from shmlane.sizes import format_size
 
 from . import warn
 from .describe import printable
-
-Segment = dict[str, Any]
+from .tables import Segment, age, console, living, table_of, used, write_json
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-_WIDE = 1000  # columns of a pipe: nothing is folded there
 
 
 def ls(
@@ -37,25 +33,21 @@ def ls(
     if interval is not None:
         segments = _with_rates(segments, interval)
     if as_json:
-        _write_json(segments)
+        write_json(segments)
         return
     rates = ("OBJECTS/S", "RATE") if interval is not None else ()
-    table = _table("NAME", "KIND", "CAPACITY", "USED", "OBJECTS", "PRODUCERS", "CONSUMERS", *rates, "AGE")
+    table = table_of("NAME", "KIND", "CAPACITY", "USED", "OBJECTS", "PRODUCERS", "CONSUMERS", *rates, "AGE")
     for segment in segments:
         table.add_row(*map(Text, _row(segment)))
-    _console().print(table)
+    console().print(table)
 
 
 def _row(segment: Segment) -> list[str]:
-    row = [printable(segment["name"]), segment["kind"], format_size(segment["capacity"]), _used(segment)]
-    row += [str(segment["objects"]), _living(segment, "producer"), _living(segment, "consumer")]
+    row = [printable(segment["name"]), segment["kind"], format_size(segment["capacity"]), used(segment)]
+    row += [str(segment["objects"]), *(str(living(segment, role)) for role in ("producer", "consumer"))]
     if "objects_per_second" in segment:
         row += [f"{segment['objects_per_second']:.1f}", format_size(int(segment["bytes_per_second"])) + "/s"]
-    return [*row, _age(segment["created"])]
-
-
-def _living(segment: Segment, role: str) -> str:
-    return str(sum(other["alive"] and role in other["roles"] for other in segment["participants"]))
+    return [*row, age(segment["created"])]
 
 
 def _with_rates(before: list[Segment], interval: float) -> list[Segment]:
@@ -76,18 +68,18 @@ def stat(name: Annotated[str, typer.Argument(help="Name of the queue.")], as_jso
     """Show all there is to know about one segment."""
     segment = _backend.active.inspect_segment(name)
     if as_json:
-        _write_json(segment)
+        write_json(segment)
         return
-    console = _console()
+    out = console()
     facts = Table.grid(padding=(0, 2))
     for key, value in _facts(segment).items():
         facts.add_row(Text(key), Text(value))
-    console.print(facts)
+    out.print(facts)
     if segment["participants"]:
-        table = _table("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "HOLDS")
+        table = table_of("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "HOLDS")
         for participant in segment["participants"]:
             table.add_row(*map(Text, _participant(participant)))
-        console.print(table)
+        out.print(table)
 
 
 def _facts(segment: Segment) -> dict[str, str]:
@@ -97,8 +89,8 @@ def _facts(segment: Segment) -> dict[str, str]:
         "mode": f"{segment['mode']:04o}",
         "size": format_size(segment["size"]),
         "capacity": format_size(segment["capacity"]),
-        "used": _used(segment),
-        "age": _age(segment["created"]),
+        "used": used(segment),
+        "age": age(segment["created"]),
     }
     for key in ("objects", "pushed", "popped", "dropped", "redelivered", "waits", "recovered"):
         facts[key] = str(segment[key])
@@ -114,7 +106,7 @@ def _participant(participant: Segment) -> list[str]:
         printable(participant["process"]),
         ", ".join(participant["roles"]),
         "yes" if participant["alive"] else "dead",
-        _age(participant["attached"]),
+        age(participant["attached"]),
         ", ".join(holds) or "-",
     ]
 
@@ -143,31 +135,3 @@ def _confirm(name: str) -> bool:
         warn(f"somebody lives in {printable(name)!r}; it was not removed: use --force")
         return False
     return typer.confirm(f"Somebody lives in {printable(name)!r}. Remove it?", err=True)
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
-
-
-def _write_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _used(segment: Segment) -> str:
-    share = f" ({segment['used'] / segment['capacity']:.0%})" if segment["capacity"] else ""
-    return format_size(segment["used"]) + share
-
-
-def _age(since: float) -> str:
-    seconds = max(0, int(time.time() - since))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

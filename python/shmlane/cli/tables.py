@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How all commands write: tables without lines, JSON, sizes and ages."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shmlane.sizes import format_size
+
+Segment = dict[str, Any]
+
+_WIDE = 1000  # columns of a pipe: nothing is folded there
+
+
+def table_of(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+
+def write_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def used(segment: Segment) -> str:
+    share = f" ({segment['used'] / segment['capacity']:.0%})" if segment["capacity"] else ""
+    return format_size(segment["used"]) + share
+
+
+def living(segment: Segment, role: str) -> int:
+    return sum(other["alive"] and role in other["roles"] for other in segment["participants"])
+
+
+def age(since: float) -> str:
+    seconds = max(0, int(time.time() - since))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
