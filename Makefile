@@ -20,7 +20,7 @@ export CCACHE_BASEDIR = $(CURDIR)/cpp
 
 STAMPS := build/stamps
 VENV := .venv/bin
-CPP_FILES = $(shell find cpp tests/cpp tests/soak -name '*.[ch]pp')
+CPP_FILES = $(shell find cpp tests/cpp tests/kill tests/soak -name '*.[ch]pp')
 # What the extension is made of. Python sources are used in place; only a new or a lost one asks for a new install.
 EXTENSION_FILES := CMakeLists.txt pyproject.toml $(wildcard cmake/*) $(shell find cpp/src cpp/include cpp/bindings -type f)
 PYTHON_NAMES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed | sort)
@@ -73,11 +73,16 @@ test-py: build ## Run the Python tests and those across languages
 test-packaging: build ## Install in every way that users may, and use the result
 	$(VENV)/python -m pytest -q tests/packaging
 
+.PHONY: test-kill
+test-kill: build-cpp ## Kill participants at every named step and at a sample of all instructions (a part of test-cpp)
+	ctest --preset release -R '^kill_' --verbose
+
 # Each of its lines is one judgement, with a summary of its own; all of them run before the verdict.
 .PHONY: soak
 SOAK_SECONDS ?= 120
 soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and judge how soon the others go on
 	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
+	SHMLANE_KILL_ALL=1 ctest --preset release -R '^kill_' --timeout 3600 --verbose
 
 .PHONY: demo
 demo: build ## Send photographs from Python through C++ and OpenCV and back

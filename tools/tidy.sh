@@ -8,9 +8,9 @@ build=$1
 passed=build/tidy
 mkdir -p "$passed"
 
-newest_input=$(ls -t .clang-tidy $(find cpp tests/cpp -name '*.hpp') | head -1)
+newest_input=$(ls -t .clang-tidy $(find cpp tests/cpp tests/kill -name '*.hpp') | head -1)
 todo=()
-for source in $(find cpp/src cpp/examples -name '*.cpp'); do
+for source in $(find cpp/src cpp/examples tests/kill -name '*.cpp'); do
   stamp=$passed/${source//\//_}
   [[ -e $stamp && $stamp -nt $source && $stamp -nt $newest_input ]] || todo+=("$source")
 done

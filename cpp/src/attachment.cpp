@@ -106,10 +106,12 @@ void Attachment::make(os::ShmFile& file, const std::string& name) const {
     segment_id = os::random_u64();
     SHMLANE_CRASH_POINT("segment.make.header");
     header.magic = wire::kMagic;
+    SHMLANE_CRASH_POINT("segment.make.version");
     header.version = wire::kVersion;
     header.kind = static_cast<std::uint32_t>(options_.kind);
     header.layout = wire::kLayout;
     header.segment_id = segment_id;
+    SHMLANE_CRASH_POINT("segment.make.rest");
     header.body_offset = wire::kBodyOffset;
     header.created_ns = os::unix_time_ns();
     header.creator_pid = os::process_id();

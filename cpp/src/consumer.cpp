@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "crash_point.hpp"
 #include "function_ref.hpp"
 #include "queue_core.hpp"
 #include "shmlane/error.hpp"
@@ -118,6 +119,7 @@ FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place)
   try {
     return core.ring()->view(place);
   } catch (const Corrupt&) {
+    SHMLANE_CRASH_POINT("consumer.corrupt");
     atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
     give_back(core, me, place);
     throw;

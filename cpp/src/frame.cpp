@@ -7,6 +7,7 @@
 #include <string>
 
 #include "atomic.hpp"
+#include "crash_point.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
@@ -116,18 +117,25 @@ FrameExtents frame_extents(std::uint64_t metadata_size, std::uint64_t payload_si
 
 void write_frame(std::byte* frame, const FrameExtents& extents, std::string_view metadata) noexcept {
   auto& header = *reinterpret_cast<FrameHeader*>(frame);
+  SHMLANE_CRASH_POINT("frame.write.payload_size");
   store(header.payload_size, extents.payload_size);
+  SHMLANE_CRASH_POINT("frame.write.metadata_size");
   store(header.metadata_size, extents.metadata_size);
+  SHMLANE_CRASH_POINT("frame.write.payload_offset");
   store(header.payload_offset, extents.payload_offset);
+  SHMLANE_CRASH_POINT("frame.write.metadata");
   if (!metadata.empty()) std::memcpy(frame + wire::kMetadataOffset, metadata.data(), metadata.size());
   const std::uint64_t close = wire::close_sentinel(load_once(header.open_sentinel), extents.payload_size,
                                                    extents.metadata_size, extents.payload_offset);
+  SHMLANE_CRASH_POINT("frame.write.close");
   store(*reinterpret_cast<std::uint64_t*>(frame + extents.payload_offset - wire::kSentinelSize), close);
 }
 
 void open_frame(std::byte* frame, std::uint64_t segment_id, std::uint64_t position, std::uint64_t extent) noexcept {
   auto& header = *reinterpret_cast<FrameHeader*>(frame);
+  SHMLANE_CRASH_POINT("frame.open.extent");
   store(header.extent, extent);
+  SHMLANE_CRASH_POINT("frame.open.sentinel");
   store(header.open_sentinel, wire::open_sentinel(segment_id, position, extent));
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "atomic.hpp"
+#include "crash_point.hpp"
 #include "os/clock.hpp"
 #include "participants.hpp"
 
@@ -25,6 +26,7 @@ class OwnerLock {
   // One compare-and-swap. Its acquire pairs with the release in unlock() of the holder before.
   [[nodiscard]] bool try_lock_free(ParticipantId me) const noexcept {
     std::uint64_t free = 0;
+    SHMLANE_CRASH_POINT("lock.take");
     return atomic(*word_).compare_exchange_strong(free, me, kAcquire, kRelaxed);
   }
   // As above, but takes it from a dead holder, too.
@@ -32,7 +34,10 @@ class OwnerLock {
   // Spins, then sleeps in growing slices of at most 100 ms; kNo when the deadline passed.
   [[nodiscard]] Locked lock(ParticipantId me, const Participants& participants, const os::Deadline& deadline) const;
 
-  void unlock() const noexcept { atomic(*word_).store(0, kRelease); }
+  void unlock() const noexcept {
+    SHMLANE_CRASH_POINT("lock.give_back");
+    atomic(*word_).store(0, kRelease);
+  }
   [[nodiscard]] ParticipantId holder() const noexcept { return atomic(*word_).load(kRelaxed); }
 
  private:

@@ -30,16 +30,20 @@ ParticipantId Participants::claim(std::uint8_t role, const ParticipantPolicy& po
     // A free byte alone is not enough: what its last holder left must have been reaped first (W-13).
     if (old.live() || !os::try_lock_byte(fd_, wire::kEntryLockByte + index)) continue;
     wire::ParticipantEntry& mine = table_[index];
-    SHMLANE_CRASH_POINT("participants.claim.describe");
+    SHMLANE_CRASH_POINT("participants.claim.pid");
     mine.pid = os::process_id();
+    SHMLANE_CRASH_POINT("participants.claim.policy");
     mine.on_death = static_cast<std::uint8_t>(policy.on_death);
     mine.max_attempts = policy.max_attempts;
     mine.attached_ns = os::unix_time_ns();
     const std::string name = os::process_name();
+    SHMLANE_CRASH_POINT("participants.claim.name");
     std::memset(mine.process_name, 0, sizeof mine.process_name);
     std::memcpy(mine.process_name, name.data(), std::min(name.size(), sizeof mine.process_name - 1));
-    SHMLANE_CRASH_POINT("participants.claim.used");
-    if (index >= used()) atomic(header_->used_entries).store(index + 1, kRelease);
+    if (index >= used()) {
+      SHMLANE_CRASH_POINT("participants.claim.used");
+      atomic(header_->used_entries).store(index + 1, kRelease);
+    }
     SHMLANE_CRASH_POINT("participants.claim.word");
     const std::uint32_t generation = old.generation + 1;
     atomic(mine.word).store(EntryWord{wire::EntryState::kLive, role, generation}.pack(), kRelease);
@@ -70,6 +74,7 @@ void Participants::free_entry(ParticipantId id) const noexcept {
 }
 
 void Participants::unlock_own_byte(ParticipantId me) const noexcept {
+  SHMLANE_CRASH_POINT("participants.unlock");
   os::unlock_byte(fd_, wire::kEntryLockByte + id_index(me));
 }
 

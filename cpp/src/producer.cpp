@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "crash_point.hpp"
 #include "queue_core.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/queue.hpp"
@@ -72,7 +73,10 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
   if (core.policy != Policy::kBlock) {
     core.reap_now_and_then(me);
     done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
-    if (done == 0) atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
+    if (done == 0) {
+      SHMLANE_CRASH_POINT("producer.drop_newest");
+      atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
+    }
     return done;
   }
   if (timeout && timeout->count() <= 0) {
@@ -96,6 +100,7 @@ void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExte
           const Producer::Outgoing& frame) {
   Ring& ring = *core.ring();
   try {
+    SHMLANE_CRASH_POINT("producer.payload");
     frame.write(frame.source, {place.frame + extents.payload_offset, extents.payload_size});
   } catch (...) {
     ring.abort(me, place);

@@ -2,6 +2,7 @@
 // Waiting, reaping and leaving, the same for both ends of a queue.
 #include "queue_core.hpp"
 
+#include "crash_point.hpp"
 #include "os/process.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/log.hpp"
@@ -162,6 +163,7 @@ QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& de
   } while (os::monotonic_ns() < spin_end);
 
   WaitPlace::Sleeper sleeper(place);
+  SHMLANE_CRASH_POINT("queue.waits");
   atomic(participants().entry(id_index(attachment_.me())).waits).fetch_add(1, kRelaxed);
   for (;;) {
     sleeper.announce();

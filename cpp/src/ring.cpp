@@ -72,6 +72,7 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
       head += rest;
     }
     write_frame_opening(head, extent, {FrameState::kReserved, 0, me});
+    SHMLANE_CRASH_POINT("ring.reserve.payload_size");
     atomic(header_at(head).payload_size).store(extents[done].payload_size, kRelaxed);
     out[done] = {head, at(head)};
     head += extent;
@@ -81,6 +82,7 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
     wire::ParticipantEntry& mine = participants_.entry(id_index(me));
     SHMLANE_CRASH_POINT("ring.reserve.count");
     add(mine.pushed, done);
+    SHMLANE_CRASH_POINT("ring.reserve.count_bytes");
     add(mine.pushed_bytes, payload_bytes);
     SHMLANE_CRASH_POINT("ring.reserve.head");
     // Publishes the openings; pairs with the acquire load in load_head() of consumers and reapers.
@@ -185,7 +187,6 @@ void Ring::start_again(Position& head) {
 }
 
 void Ring::write_frame_opening(Position position, std::uint64_t extent, Control control) noexcept {
-  SHMLANE_CRASH_POINT("ring.opening");
   open_frame(at(position), segment_id_, position, extent);
   SHMLANE_CRASH_POINT("ring.opening.control");
   set_control(position, control);
@@ -249,6 +250,7 @@ std::size_t Ring::acquire(ParticipantId me, const os::Deadline& deadline, std::s
     wire::ParticipantEntry& mine = participants_.entry(id_index(me));
     SHMLANE_CRASH_POINT("ring.acquire.count");
     add(mine.popped, done);
+    SHMLANE_CRASH_POINT("ring.acquire.count_bytes");
     add(mine.popped_bytes, payload_bytes);
   }
   return done;
@@ -322,8 +324,10 @@ Ring::Cursor Ring::load_cursor() const {
 }
 
 void Ring::store_cursor(const Cursor& cursor) noexcept {
-  SHMLANE_CRASH_POINT("ring.cursor.skipped");
-  for (std::size_t i = 0; i < cursor.count; ++i) atomic(control_.skipped[i]).store(cursor.skipped[i], kRelaxed);
+  for (std::size_t i = 0; i < cursor.count; ++i) {
+    SHMLANE_CRASH_POINT("ring.cursor.skipped");
+    atomic(control_.skipped[i]).store(cursor.skipped[i], kRelaxed);
+  }
   SHMLANE_CRASH_POINT("ring.cursor.count");
   atomic(control_.skipped_count).store(cursor.count, kRelaxed);
   SHMLANE_CRASH_POINT("ring.cursor.scan");

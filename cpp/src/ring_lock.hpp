@@ -30,7 +30,6 @@ class Ring::Guard {
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
   ~Guard() {
-    SHMLANE_CRASH_POINT("ring.unlock");
     if (held_) lock_.unlock();
   }
   [[nodiscard]] bool held() const noexcept { return held_; }

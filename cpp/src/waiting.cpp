@@ -33,8 +33,10 @@ void WaitPlace::Sleeper::announce() noexcept {
   while (owed > 0 && !place_.owed_.compare_exchange_weak(owed, owed - 1, kRelaxed)) {
   }
   owed_ = owed > 0;
-  SHMLANE_CRASH_POINT("waiting.announce");
-  if (!owed_) atomic(*place_.waiters_).fetch_add(1, kAcquireRelease);
+  if (!owed_) {
+    SHMLANE_CRASH_POINT("waiting.announce");
+    atomic(*place_.waiters_).fetch_add(1, kAcquireRelease);
+  }
   announced_ = true;
   if (place_.full_fence()) {
     os::full_fence();
@@ -44,14 +46,18 @@ void WaitPlace::Sleeper::announce() noexcept {
 }
 
 os::SemaphoreWait WaitPlace::Sleeper::sleep(std::int64_t until_ns) noexcept {
+  SHMLANE_CRASH_POINT("waiting.sleep");
   const os::SemaphoreWait result = place_.semaphore_.wait_until(until_ns);
+  SHMLANE_CRASH_POINT("waiting.awake");
   // A debt that is not paid within a slice never will be: its sender died between taking back and posting.
   if (result == os::SemaphoreWait::kTaken || (owed_ && result == os::SemaphoreWait::kTimedOut)) announced_ = false;
   return result;
 }
 
 WaitPlace::Sleeper::~Sleeper() {
-  if (!announced_ || place_.take_back() || place_.semaphore_.try_wait()) return;
+  if (!announced_ || place_.take_back()) return;
+  SHMLANE_CRASH_POINT("waiting.token");
+  if (place_.semaphore_.try_wait()) return;
   place_.owed_.fetch_add(1, kRelaxed);
 }
 

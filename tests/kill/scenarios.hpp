@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that a victim may be doing when it dies.
+#pragma once
+
+#include <vector>
+
+#include "world.hpp"
+
+namespace kill_tests {
+
+std::vector<Scenario> attaching();
+std::vector<Scenario> producing();
+std::vector<Scenario> consuming();
+std::vector<Scenario> waiting();
+std::vector<Scenario> reaping_and_leaving();
+
+// All of them.
+const std::vector<Scenario>& scenarios();
+
+}  // namespace kill_tests
