@@ -82,7 +82,7 @@ test-kill: build-cpp ## Kill participants at every named step and at a sample of
 SOAK_SECONDS ?= 120
 soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and judge how soon the others go on
 	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
-	SHMLANE_KILL_ALL=1 ctest --preset release -R '^kill_' --timeout 3600 --verbose
+	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_steps
 
 .PHONY: demo
 demo: build ## Send photographs from Python through C++ and OpenCV and back
