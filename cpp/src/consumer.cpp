@@ -44,17 +44,19 @@ using Look = FunctionRef<bool(Ring&, const os::Deadline&)>;
 enum class Outcome : std::uint8_t { kNothing, kFound, kEnd, kCancelled };
 
 // First see that there is no producer and no dead participant whose leases may come back, then look once more: any other
-// order loses the last frames.
+// order loses the last frames (W-46).
 Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
   const Participants& table = core.participants();
+  const std::uint64_t epoch = table.epoch();
   if (!table.seen(wire::kRoleProducer) || table.count(wire::kRoleProducer) != 0) return Outcome::kNothing;
   if (table.find_dead(me)) {
     core.reap_all(me);
     return Outcome::kNothing;
   }
+  if (table.epoch() != epoch) return Outcome::kNothing;  // one producer may have taken over from another
   Ring* const ring = core.ring();
   if (ring != nullptr && look(*ring, os::Deadline(kLockSlice))) return Outcome::kFound;
-  if (ring != nullptr && !ring->nothing_waits()) return Outcome::kNothing;  // a lock was not to be had
+  if (ring != nullptr && !ring->drained(me, os::Deadline(kLockSlice))) return Outcome::kNothing;
   return Outcome::kEnd;
 }
 

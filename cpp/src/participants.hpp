@@ -50,6 +50,8 @@ class Participants {
   [[nodiscard]] std::optional<ParticipantId> find_dead(ParticipantId me, unsigned from = 0) const noexcept;
   [[nodiscard]] bool anyone_alive_but(ParticipantId me) const noexcept;
   [[nodiscard]] bool seen(std::uint8_t role) const noexcept;
+  // Grows with every change: a scan that began and ended with the same number saw the table as it was at one moment.
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return atomic(header_->epoch).load(kAcquire); }
 
   // "process 4711 (python3)", or "a process that is gone".
   [[nodiscard]] std::string describe(ParticipantId id) const;

@@ -85,9 +85,10 @@ class Ring {
   bool reap(ParticipantId me, ParticipantId dead, const os::Deadline& deadline);
   // Settles what a living participant holds, at its own end.
   void give_back_all(ParticipantId me, const os::Deadline& deadline);
-  // Whether no object waits and none is held; whether none waits. Without a lock: for when nobody produces.
+  // Whether no frame is RESERVED or READY; false if the lock was not to be had.
+  [[nodiscard]] bool drained(ParticipantId me, const os::Deadline& deadline);
+  // Whether no object waits and none is held. Without a lock: for when nobody else lives.
   [[nodiscard]] bool empty() const;
-  [[nodiscard]] bool nothing_waits() const;
   // What is in it, without a lock: exact when nobody works on it, else what one pass met.
   struct Contents {
     std::uint64_t waiting = 0;  // RESERVED and READY frames

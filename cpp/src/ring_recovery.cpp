@@ -110,7 +110,11 @@ bool Ring::maybe_room() const noexcept {
   return state != FrameState::kReserved && state != FrameState::kReady && state != FrameState::kLeased;
 }
 
-bool Ring::nothing_waits() const { return count_up_to(1) == 0; }
+// Under the lock nobody overwrites what lies behind `read`, whoever attaches meanwhile.
+bool Ring::drained(ParticipantId me, const os::Deadline& deadline) {
+  const Guard guard(*this, consumers_, me, deadline);
+  return guard.held() && count_up_to(1) == 0;
+}
 
 bool Ring::empty() const {
   bool held = false;
@@ -118,7 +122,7 @@ bool Ring::empty() const {
     held = control.owner != 0;
     return !held;
   });
-  return !held && nothing_waits();
+  return !held && count_up_to(1) == 0;
 }
 
 Ring::Contents Ring::contents() const noexcept {
