@@ -117,6 +117,10 @@ asan tsan: $(STAMPS)/apt
 	cmake --build --preset $@
 	$(STEADY) ctest --preset $@
 
+.PHONY: model
+model: $(STAMPS)/apt ## Check the models of the protocol, and that the checker finds every flaw put into them
+	$(PYTHON) tools/model.py
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 600
 fuzz: $(STAMPS)/apt ## Give the parsers and the ring anything at all, for FUZZ_SECONDS

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Check the models of wire-format/model with spin: each configuration must hold, each mutation must fail."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+MODELS = Path(__file__).resolve().parent.parent / "wire-format" / "model"
+MEMORY_MB = 3500  # for one run; two at a time stay below 8 GB
+DEPTH = 1_000_000
+PATIENCE_SECONDS = 280
+
+
+@dataclass(frozen=True)
+class Run:
+    model: str
+    flags: str
+    about: str
+    quick: bool = False  # part of `make test`
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.flags}".strip()
+
+
+# Two producers, two consumers, three frames and two deaths wherever the flags do not say otherwise.
+HOLDS = [
+    Run("ring", "", "the ring as it is"),
+    Run("ring", "-DMAXD=1", "one death", quick=True),
+    Run("ring", "-DE2=3", "a frame as long as the body: start again at the beginning (W-53)"),
+    Run("ring", "-DABORT", "reservations are given back (W-49)"),
+    Run("ring", "-DBATCH -DE2=1", "batches of reservations and leases (W-54, W-57)"),
+    Run("ring", "-DDROP", "drop_oldest (W-47)"),
+    Run("ring", "-DTWO", "two leases at a time, given back in any order (W-59)"),
+    Run("ring", "-DCLOSE", "handles that close while they still hold a reservation (W-10)"),
+    Run("ring", "-DMAXA=1", "a lease is not redelivered (W-41)"),
+    Run("ring", "-DK=0 -DBATCH -DE2=1", "the list of skipped positions is full at once (W-55)"),
+    Run("ring", "-DFINE -DMAXD=1 -DN0=1", "every store a step of its own"),
+    Run("ring", "-DTWO_LOOKS", "a look for the dead long before the locks (W-42)"),
+    Run("ring", "-DTABLE -DHANDOVER -DMAXD=0", "the table read entry by entry, producers take turns (W-46)"),
+    Run("wake", "", "sleeping and waking by membarrier (W-32)"),
+    Run("wake", "-DNP=1 -DK=1", "one publisher", quick=True),
+    Run("wake", "-DFULL_FENCE", "by fences"),
+    Run("wake", "-DMAXD=1 -DSLICES=1 -DK=1", "a death costs a slice (W-33)"),
+    Run("life", "", "names and segments (section 7)"),
+    Run("life", "-DMAXD=1 -DROUNDS=1", "each comes once", quick=True),
+]
+FAILS = [
+    Run("ring", "-DBUG_HEAD_FIRST", "head is published before the frame's header (W-54)", quick=True),
+    Run("ring", "-DBUG_READY_EARLY", "READY before the payload is written (W-48)"),
+    Run("ring", "-DBUG_NO_REPAIR", "who takes consumers_lock over repairs nothing (W-38)"),
+    Run("ring", "-DBUG_PAST_READ", "tail passes read (W-51)"),
+    Run("ring", "-DE2=3 -DBUG_NO_HELP", "producers without room do not help (W-52)"),
+    Run("ring", "-DE2=3 -DBUG_THREE_STORES", "starting again by three stores (W-53)"),
+    Run("ring", "-DBATCH -DE2=1 -DBUG_NO_SECOND_LOOK", "no second look (W-56)"),
+    Run("ring", "-DBATCH -DE2=1 -DBUG_ONE_SECOND_LOOK", "only one second look (W-56)"),
+    Run("ring", "-DBUG_CURSOR_FIRST", "the cursor moves before the control word says LEASED (W-57)"),
+    Run("ring", "-DBUG_RELEASE_EARLY", "the payload is read after the release (W-59)"),
+    Run("ring", "-DBUG_READY_FIRST", "redelivery: READY before read is set back (W-43)"),
+    Run("ring", "-DTWO_LOOKS -DBUG_STALE_REAP", "reaping without looking again under the locks (W-42)"),
+    Run("ring", "-DTWO_LOOKS -DBUG_NO_GENERATION", "reaping without comparing generations (W-42)"),
+    Run("ring", "-DBUG_FREE_BYTE", "an entry is taken before it was reaped (W-13)"),
+    Run("ring", "-DBUG_END_DEAD", "the end of stream is seen while somebody waits to be reaped (W-46)", quick=True),
+    Run("ring", "-DCLOSE -DBUG_END_RESERVED", "the end of stream is seen while a frame is RESERVED (W-46)"),
+    Run("ring", "-DBUG_UNLOCKED_LOOK", "the last look for the end takes no lock (W-46)"),
+    Run("ring", "-DTABLE -DHANDOVER -DMAXD=0 -DBUG_NO_EPOCH", "the end is seen in a table that changed (W-46)"),
+    Run("wake", "-DBUG_NO_BARRIER", "no barrier before the sleep (W-32)", quick=True),
+    Run("wake", "-DBUG_LOOK_FIRST", "the last look comes before the announcement (W-33)"),
+    Run("wake", "-DBUG_NO_TAKE_BACK", "announcements are not taken back: tokens pile up (W-34)"),
+    Run("wake", "-DBUG_NO_DEBT", "a token on its way is forgotten (W-35)"),
+    Run("life", "-DBUG_NO_CHECK", "nobody looks whether the name still leads to the file (W-72)"),
+    Run("life", "-DBUG_STATE_FIRST", "the state is stored before the header (W-74)"),
+    Run("life", "-DBUG_STALE_EARLY", "stale is judged before the lock (W-76)"),
+    Run("life", "-DBUG_LAST_CONSUMER", "the last consumer removes the segment (W-78)"),
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    states: int
+    errors: int
+    complete: bool
+    seconds: float
+    said: str
+
+
+def check(run: Run) -> Result:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="shmlane-model-") as folder:
+        shutil.copy(MODELS / f"{run.model}.pml", folder)
+
+        def call(*command: str) -> str:
+            done = subprocess.run(
+                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            )
+            return done.stdout
+
+        said = call("spin", "-a", *run.flags.split(), f"{run.model}.pml")
+        said += call(
+            "gcc",
+            "-O2",
+            "-w",
+            "-DSAFETY",
+            "-DCOLLAPSE",
+            "-DVECTORSZ=2048",
+            f"-DMEMLIM={MEMORY_MB}",
+            "-o",
+            "pan",
+            "pan.c",
+        )
+        said += call("timeout", str(PATIENCE_SECONDS), "nice", "./pan", f"-m{DEPTH}", "-n")
+    states = re.search(r"(\d+) states, stored", said)
+    errors = re.search(r"errors: (\d+)", said)
+    cut_short = re.search(r"Search not completed|max search depth too small|out of memory|reached -DMEMLIM", said)
+    return Result(
+        int(states[1]) if states else 0,
+        int(errors[1]) if errors else 0,
+        bool(states and errors) and not cut_short,
+        time.monotonic() - started,
+        said,
+    )
+
+
+def judge(run: Run, must_hold: bool) -> tuple[bool, int]:
+    result = check(run)
+    right = result.complete and not result.errors if must_hold else result.errors > 0
+    verdict = ("holds" if right else "DOES NOT HOLD") if must_hold else ("caught" if right else "NOT CAUGHT")
+    print(
+        f"model: {verdict:8} {result.seconds:6.1f} s {result.states:>11,} states  {run.name}: {run.about}", flush=True
+    )
+    if not right:
+        print(result.said[-3000:], flush=True)
+    return right, result.states
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only the part that `make test` runs")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many run at a time")
+    arguments = parser.parse_args()
+    if not shutil.which("spin"):
+        print("spin is not installed (Debian package: spin)", file=sys.stderr)
+        return 1
+    started = time.monotonic()
+    holds = [run for run in HOLDS if run.quick or not arguments.quick]
+    fails = [run for run in FAILS if run.quick or not arguments.quick]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        verdicts = [pool.submit(judge, run, True) for run in holds]
+        mutations = [pool.submit(judge, run, False) for run in fails]
+        held = [verdict.result() for verdict in verdicts]
+        caught = [mutation.result() for mutation in mutations]
+    print(
+        f"model: {sum(right for right, _ in held)} of {len(held)} configurations verified, "
+        f"{sum(states for _, states in held):,} states, "
+        f"{sum(right for right, _ in caught)} of {len(caught)} mutations caught, {time.monotonic() - started:.0f} s"
+    )
+    return 0 if all(right for right, _ in held + caught) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
