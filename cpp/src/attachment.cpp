@@ -210,7 +210,8 @@ void Attachment::drop_role() noexcept {
 void Attachment::leave(const std::function<bool()>& settle) noexcept {
   // Two threads may end the last use, one of them that of an operation which was too late.
   if (inherited() || left_.exchange(true)) return;
-  if (!participants_.owns_entry(me_)) return;  // evicted: by now the entry may be somebody else's
+  // Evicted, so that the entry may be somebody else's by now, or without the file, and for the others to reap.
+  if (!participants_.owns_entry(me_) || !participants_.can_ask()) return;
   try {
     const CreationLock lock(segment_->file().fd(), name());
     const bool last = !participants_.anyone_alive_but(me_);
@@ -241,8 +242,10 @@ void Attachment::renew() {
   const std::lock_guard guard(fork_safe_);
   if (!inherited()) return;
   if (left_) throw Closed("'" + name() + "' was closed before the fork; open a new handle");
-  if (segment_->file().size() == 0) {
-    throw Closed("'" + name() + "' cannot be used in this forked child, which has no /proc; open a new handle");
+  if (!participants_.can_ask()) {
+    throw Closed("'" + name() +
+                 "' cannot be used in this forked child, whose descriptors were closed or which has no " +
+                 "/proc; open a new handle");
   }
   const CreationLock lock(segment_->file().fd(), name());
   join();

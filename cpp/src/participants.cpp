@@ -8,14 +8,14 @@
 
 #include "crash_point.hpp"
 #include "os/clock.hpp"
-#include "os/filelock.hpp"
 #include "os/process.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
 
 bool Participants::byte_held(unsigned index) const noexcept {
-  return os::byte_locked_elsewhere(fd_, wire::kEntryLockByte + index);
+  // Who cannot ask takes everybody for alive.
+  return !file_.intact() || os::byte_locked_elsewhere(file_.fd(), wire::kEntryLockByte + index);
 }
 
 void Participants::changed() const noexcept { atomic(header_->epoch).fetch_add(1, std::memory_order_acq_rel); }
@@ -28,7 +28,7 @@ ParticipantId Participants::claim(std::uint8_t role, const ParticipantPolicy& po
   for (unsigned index = 0; index < wire::kMaxParticipants; ++index) {
     const EntryWord old = word(index);
     // A free byte alone is not enough: what its last holder left must have been reaped first (W-13).
-    if (old.live() || !os::try_lock_byte(fd_, wire::kEntryLockByte + index)) continue;
+    if (old.live() || !os::try_lock_byte(file_.fd(), wire::kEntryLockByte + index)) continue;
     wire::ParticipantEntry& mine = table_[index];
     SHMLANE_CRASH_POINT("participants.claim.pid");
     mine.pid = os::process_id();
@@ -75,7 +75,7 @@ void Participants::free_entry(ParticipantId id) const noexcept {
 
 void Participants::unlock_own_byte(ParticipantId me) const noexcept {
   SHMLANE_CRASH_POINT("participants.unlock");
-  os::unlock_byte(fd_, wire::kEntryLockByte + id_index(me));
+  if (file_.intact()) os::unlock_byte(file_.fd(), wire::kEntryLockByte + id_index(me));
 }
 
 bool Participants::alive(ParticipantId id, ParticipantId me) const noexcept {

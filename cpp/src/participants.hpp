@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "atomic.hpp"
+#include "os/filelock.hpp"
 #include "shmlane/wire.hpp"
 
 namespace shmlane {
@@ -26,7 +27,7 @@ class Participants {
  public:
   Participants() = default;
   Participants(wire::SegmentHeader& header, wire::ParticipantEntry* table, int fd)
-      : header_(&header), table_(table), fd_(fd) {}
+      : header_(&header), table_(table), file_(fd) {}
 
   // Under the creation lock. Takes a free entry: its byte first, its word last. Throws TooManyParticipants.
   ParticipantId claim(std::uint8_t role, const ParticipantPolicy& policy) const;
@@ -44,6 +45,8 @@ class Participants {
     const EntryWord found = word(id_index(id));
     return found.live() && found.generation == id_generation(id);
   }
+  // Whether this process can still ask who lives: false once its descriptors were closed behind our back.
+  [[nodiscard]] bool can_ask() const noexcept { return file_.intact(); }
   // Any live entry with that role, dead ones that nobody has reaped yet included.
   [[nodiscard]] unsigned count(std::uint8_t role) const noexcept;
   // The first entry from `from` on that is live and dead: its owner is gone and nobody has reaped it.
@@ -68,7 +71,7 @@ class Participants {
 
   wire::SegmentHeader* header_ = nullptr;
   wire::ParticipantEntry* table_ = nullptr;
-  int fd_ = -1;
+  os::KnownFile file_;
 };
 
 }  // namespace shmlane

@@ -122,6 +122,10 @@ Ring* QueueCore::find_ring() {
 void QueueCore::reap_now_and_then(ParticipantId me) {
   const std::int64_t now = os::monotonic_ns();
   if (now - reaped_at_.load(std::memory_order_relaxed) < kSliceNs) return;
+  if (!participants().can_ask()) {
+    throw Evicted("queue '" + attachment_.name() +
+                  "': this handle's file descriptors were closed, so the others take it for dead; open a new handle");
+  }
   reap_all(me);
 }
 

@@ -84,6 +84,7 @@ void Segment::check(wire::Kind kind) const {
 
 bool Segment::map_body() {
   if (body_.get_address() != nullptr) return true;
+  if (!file_.intact()) throw Evicted("the descriptor of '" + name_ + "' was closed by this program; open a new handle");
   const wire::SegmentState state = this->state();
   const std::uint64_t offset = atomic(header().body_offset).load(kRelaxed);
   const std::uint64_t size = atomic(header().body_size).load(kRelaxed);

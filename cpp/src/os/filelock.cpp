@@ -3,6 +3,7 @@
 #include "os/filelock.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +28,18 @@ int lock_call(int fd, int command, short type, std::uint64_t byte, struct flock&
 }
 
 }  // namespace
+
+KnownFile::KnownFile(int fd) noexcept : fd_(fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
+bool KnownFile::intact() const noexcept {
+  struct stat status {};
+  return ::fstat(fd_, &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+}
 
 bool try_lock_byte(int fd, std::uint64_t byte) {
   struct flock request {};

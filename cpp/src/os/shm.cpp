@@ -91,6 +91,12 @@ ShmFile ShmFile::open_or_create(const std::string& file_name, unsigned mode) {
   }
 }
 
+ShmFile::~ShmFile() {
+  if (fd() < 0 || intact()) return;
+  // Its number belongs to somebody else, whose file must not be closed: never destroyed.
+  static_cast<void>(new bip::shared_memory_object(std::move(object_)));
+}
+
 std::uint64_t ShmFile::size() const {
   bip::offset_t size = 0;
   return object_.get_size(size) ? static_cast<std::uint64_t>(size) : 0;
@@ -132,6 +138,7 @@ bool ShmFile::has_name(const std::string& file_name) const noexcept {
 }
 
 bool ShmFile::reopen() noexcept {
+  if (!intact()) return false;
   int fresh = open_again(fd(), O_RDWR);
   const bool reopened = fresh >= 0;
   // Without /proc the number must at least stop to stand for the parent's description.

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "os/filelock.hpp"
+
 namespace shmlane::os {
 
 // One open file description of a file in /dev/shm. Movable.
@@ -19,6 +21,9 @@ class ShmFile {
   // SystemError.
   static std::optional<ShmFile> open(const std::string& file_name, bool writable = true);
   static ShmFile open_or_create(const std::string& file_name, unsigned mode);
+  ShmFile(ShmFile&&) noexcept = default;
+  ShmFile& operator=(ShmFile&&) = delete;
+  ~ShmFile();
 
   [[nodiscard]] int fd() const noexcept { return object_.get_mapping_handle().handle; }
   [[nodiscard]] std::uint64_t size() const;
@@ -29,6 +34,8 @@ class ShmFile {
                                                        bool writable = true) const;
   // True while the name leads to this very file.
   [[nodiscard]] bool has_name(const std::string& file_name) const noexcept;
+  // False once somebody has closed the descriptor behind our back.
+  [[nodiscard]] bool intact() const noexcept { return known_.intact(); }
   // Replaces the open file description by a new one of the same file: a forked child must not share its parent's.
   // False if the system does not let us. Async-signal-safe.
   [[nodiscard]] bool reopen() noexcept;
@@ -38,8 +45,9 @@ class ShmFile {
   static std::vector<std::string> list(const std::string& prefix);
 
  private:
-  explicit ShmFile(boost::interprocess::shared_memory_object object) : object_(std::move(object)) {}
+  explicit ShmFile(boost::interprocess::shared_memory_object object) : object_(std::move(object)), known_(fd()) {}
   boost::interprocess::shared_memory_object object_;
+  KnownFile known_;
 };
 
 }  // namespace shmlane::os
