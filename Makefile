@@ -88,6 +88,10 @@ soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and
 demo: build ## Send photographs from Python through C++ and OpenCV and back
 	$(VENV)/python demo/run.py
 
+.PHONY: screenshots
+screenshots: build-py ## Write anew what README.md shows of commands
+	$(VENV)/python tools/screenshots.py
+
 .PHONY: lint lint-cpp lint-py
 lint: lint-cpp lint-py ## Check layout, names, common faults and types
 

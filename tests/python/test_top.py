@@ -17,14 +17,18 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import workers
 
-from shmlane import Consumer, Producer
+from shmlane import Consumer, Producer, _backend
 from shmlane.cli import top_view
 
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+SCREENSHOT = r"<!-- screenshot: top -->.*<!-- end of screenshot -->"
 COMMAND = [sys.executable, "-m", "shmlane", "top"]
 TRAFFIC = """
 import sys, time, shmlane
@@ -272,8 +276,6 @@ def test_who_sleeps_and_what_was_dropped_or_redelivered_is_shown(name: str) -> N
 
 
 def segments(name: str) -> list[dict[str, Any]]:
-    from shmlane import _backend
-
     return [found for found in _backend.active.list_segments() if found["name"] == name]
 
 
@@ -294,6 +296,31 @@ def segments(name: str) -> list[dict[str, Any]]:
 )
 def test_numbers_are_short(number: float, text: str) -> None:
     assert top_view.short(number) == text
+
+
+def test_only_the_segments_that_were_named_are_shown(name: str) -> None:
+    with Producer(f"{name}-a", "64KiB", wait_for_consumer=None), Producer(f"{name}-b", "64KiB", wait_for_consumer=None):
+        shown = run("--once", "-i", "0.1", f"{name}-b")
+        assert len(shown.splitlines()) == 3
+        assert f"{name}-b" in shown
+        for part in ("a", "b"):
+            _backend.active.remove_segment(f"{name}-{part}", True)
+
+
+def test_the_screenshot_in_the_readme_is_made_by_a_command(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    before = README.read_text()
+    copy.write_text(before)
+    subprocess.run([sys.executable, ROOT / "tools/screenshots.py", copy], check=True, timeout=60)
+    after = copy.read_text()
+    shown = [re.search(SCREENSHOT, text, re.DOTALL) for text in (before, after)]
+    assert all(shown)
+    assert re.sub(SCREENSHOT, "", before, flags=re.DOTALL) == re.sub(SCREENSHOT, "", after, flags=re.DOTALL)
+    lines = shown[1][0].splitlines()  # type: ignore[index]
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[4:7]] == ["camera", "faces", "log"]
+    assert lines[3].split() == shown[0][0].splitlines()[3].split()  # type: ignore[index]
+    assert not [path for path in Path("/dev/shm").iterdir() if path.name.split(".")[1:2] == ["camera"]]
 
 
 def test_a_senseless_interval_is_refused() -> None:

@@ -17,7 +17,7 @@ _COLORS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold re
 
 def doctor(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Look at these segments only, not at the machine.", metavar="[NAME...]")
+        list[str] | None, typer.Argument(help="Look at these segments only, not at the machine.", metavar="NAME")
     ] = None,
     fix: Annotated[
         bool,
@@ -32,9 +32,9 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
-    """Look for what is wrong: left-overs of crashes, stopped processes in the way, limits of the machine.
+    """Say what is wrong, and mend it with --fix.
 
-    The exit status is 0 if all is well, and 1 if a warning or an error remains.
+    Looks for left-overs of crashes, stopped processes that are in the way of others, and limits of the machine. The exit status is 0 if all is well, and 1 if a warning or an error remains.
     """
     if force and not fix:
         raise typer.BadParameter("--force goes with --fix")

@@ -46,7 +46,10 @@ def push(
     ] = None,
     max_frame: _MaxFrame = f"{DEFAULT_MAX_FRAME >> 30}GiB",
 ) -> None:
-    """Push what standard input has, in the stdio framing: shmlane push NAME < frames."""
+    """Push frames from standard input.
+
+    They come in the stdio framing, as shmlane pop and StdioProducer write it: shmlane push NAME < frames.
+    """
     objects: list[str | bytes] = [*(text or ()), *(path.read_bytes() for path in file or ())]
     if not objects and sys.stdin.isatty():
         raise typer.BadParameter("frames come from standard input, which is a terminal; use --text or --file")
@@ -60,7 +63,10 @@ def push(
 
 
 def pop(name: _Name, count: _Count = None, timeout: _Patience = None) -> None:
-    """Write a queue's objects to standard output, in the stdio framing: shmlane pop NAME > frames."""
+    """Write a queue's objects to standard output.
+
+    They go in the stdio framing, for shmlane push, shmlane cat and StdioConsumer: shmlane pop NAME > frames.
+    """
     if sys.stdout.isatty():
         raise typer.BadParameter("frames are not for a terminal: redirect standard output, or use shmlane cat")
     writer = _backend.active.StdioWriter(_STDOUT)

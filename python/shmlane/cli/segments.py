@@ -15,7 +15,7 @@ from shmlane.sizes import format_size
 
 from . import warn
 from .describe import printable
-from .tables import Segment, age, console, living, table_of, used, write_json
+from .tables import Segment, age, console, holds, living, table_of, used, write_json
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -76,7 +76,7 @@ def stat(name: Annotated[str, typer.Argument(help="Name of the queue.")], as_jso
         facts.add_row(Text(key), Text(value))
     out.print(facts)
     if segment["participants"]:
-        table = table_of("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "HOLDS")
+        table = table_of("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "PUSHED", "POPPED", "HOLDS")
         for participant in segment["participants"]:
             table.add_row(*map(Text, _participant(participant)))
         out.print(table)
@@ -91,8 +91,9 @@ def _facts(segment: Segment) -> dict[str, str]:
         "capacity": format_size(segment["capacity"]),
         "used": used(segment),
         "age": age(segment["created"]),
+        "asleep": f"{segment['space_waiters']} producers, {segment['items_waiters']} consumers",
     }
-    for key in ("objects", "pushed", "popped", "dropped", "redelivered", "waits", "recovered"):
+    for key in ("objects", "pushed", "aborted", "popped", "dropped", "redelivered", "waits", "recovered"):
         facts[key] = str(segment[key])
     for key in ("pushed", "popped"):
         facts[key] += f" ({format_size(segment[key + '_bytes'])})"
@@ -100,14 +101,16 @@ def _facts(segment: Segment) -> dict[str, str]:
 
 
 def _participant(participant: Segment) -> list[str]:
-    holds = [f"{hold['state']} {format_size(hold['nbytes'])}" for hold in participant["holds"]]
+    counters = participant["counters"]
     return [
         str(participant["pid"]),
         printable(participant["process"]),
         ", ".join(participant["roles"]),
         "yes" if participant["alive"] else "dead",
         age(participant["attached"]),
-        ", ".join(holds) or "-",
+        str(counters["pushed"]),
+        str(counters["popped"]),
+        holds(participant),
     ]
 
 

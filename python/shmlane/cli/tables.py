@@ -40,6 +40,16 @@ def living(segment: Segment, role: str) -> int:
     return sum(other["alive"] and role in other["roles"] for other in segment["participants"])
 
 
+def holds(participant: dict[str, Any]) -> str:
+    """What a participant holds: frames and locks of the ring."""
+    held = [f"{hold['state']} {format_size(hold['nbytes'])}" for hold in participant["holds"]]
+    if len(held) > 3:
+        total = sum(hold["nbytes"] for hold in participant["holds"])
+        held = [f"{len(held)} frames of {format_size(total)}"]
+    held += ["the oldest"] * participant["at_tail"] + [f"the {lock}' lock" for lock in participant["locks"]]
+    return ", ".join(held) or "-"
+
+
 def age(since: float) -> str:
     seconds = max(0, int(time.time() - since))
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

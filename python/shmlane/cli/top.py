@@ -26,6 +26,7 @@ _FIRST_LOOK = 0.2  # seconds until the screen has rates
 
 
 def top(
+    names: Annotated[list[str] | None, typer.Argument(help="Show these segments only.", metavar="NAME")] = None,
     interval: Annotated[float, typer.Option("--interval", "-i", help="Look so often.", metavar="SECONDS")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print one text after one interval, and end.")] = False,
     count: Annotated[
@@ -35,20 +36,19 @@ def top(
         bool, typer.Option("--json", help="Print a line of JSON per interval, with all that stat knows and the rates.")
     ] = False,
 ) -> None:
-    """Watch all segments: rates, depth, who waits, what was dropped or redelivered, who holds the oldest frame.
+    """Watch all segments, live.
 
-    On a terminal it is live, and ? shows the keys. Otherwise, or with --once or --count, it prints text and ends.
+    It shows rates, depth, who sleeps, what was dropped or redelivered, and who holds the oldest frame. On a terminal it is live, and ? shows the keys. Otherwise, or with --once or --count, it prints text and ends.
     """
     if not 0.05 <= interval <= 3600:
         raise InvalidArgument("--interval is between 0.05 and 3600 seconds")
     if once or count or as_json or not sys.stdout.isatty():
-        _print(interval, count or 1, as_json)
+        _print(Watch(names or ()), interval, count or 1, as_json)
     else:
-        _live(interval, Console())
+        _live(Watch(names or ()), interval, Console())
 
 
-def _print(interval: float, count: int, as_json: bool) -> None:
-    watch = Watch()
+def _print(watch: Watch, interval: float, count: int, as_json: bool) -> None:
     watch.look()
     for _ in range(count):
         time.sleep(interval)
@@ -119,8 +119,7 @@ class Screen:
         return overview(self.rows[first : first + room], self.selected)
 
 
-def _live(interval: float, out: Console) -> None:
-    watch = Watch()
+def _live(watch: Watch, interval: float, out: Console) -> None:
     watch.look()
     screen = Screen(interval)
     with Keyboard() as keyboard, out.screen(hide_cursor=True) as terminal:

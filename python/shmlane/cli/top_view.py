@@ -13,7 +13,7 @@ from rich.text import Text
 from shmlane.sizes import format_size
 
 from .describe import printable
-from .tables import age, used
+from .tables import age, holds, used
 from .watch import Row, population
 
 KEYS = {
@@ -29,7 +29,7 @@ _COLUMNS = ("OBJECTS", "USED", "IN/S", "OUT/S", "IN B/S", "OUT B/S", "P/C", "SLE
 _LEGEND = "P/C, SLEEP: producers/consumers, those that sleep   AGAIN: redelivered   TAIL: who holds the oldest frame"
 
 
-def overview(rows: list[Row], selected: str | None = None, sort: str = "name") -> RenderableType:
+def overview(rows: list[Row], selected: str | None = None) -> RenderableType:
     if not rows:
         return Text("There is no segment that you may read.", "dim")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -98,10 +98,6 @@ def _facts(row: Row) -> dict[str, str]:
 
 
 def _participant(other: dict[str, Any], rates: dict[str, float]) -> list[str]:
-    held = [f"{hold['state']} {format_size(hold['nbytes'])}" for hold in other["holds"]]
-    if len(held) > 2:
-        held = [f"{len(held)} frames of {format_size(sum(hold['nbytes'] for hold in other['holds']))}"]
-    held += ["the oldest"] * other["at_tail"] + [f"the {lock}' lock" for lock in other["locks"]]
     return [
         str(other["pid"]),
         printable(other["process"]),
@@ -110,7 +106,7 @@ def _participant(other: dict[str, Any], rates: dict[str, float]) -> list[str]:
         short(rates["pushed"]),
         short(rates["popped"]),
         short(rates["waits"]),
-        ", ".join(held) or "-",
+        holds(other),
     ]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,14 +48,16 @@ class Row:
 
 
 class Watch:
-    """Looks again and again. A segment that was not there at the last look has rates of 0."""
+    """Looks again and again, at all segments or at those of some names. At its first look a segment has rates of 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str] = ()) -> None:
+        self._names = names
         self._before: dict[int, Segment] = {}
         self._time = 0.0
 
     def look(self) -> list[Row]:
-        segments = _backend.active.list_segments()
+        every = _backend.active.list_segments()
+        segments = [segment for segment in every if not self._names or segment["name"] in self._names]
         now = time.monotonic()
         seconds, self._time = now - self._time, now
         rows = [_row(segment, self._before.get(segment["segment_id"]), seconds) for segment in segments]
