@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -312,9 +313,21 @@ def old_file() -> Iterator[Callable[..., Path]]:
         path.unlink(missing_ok=True)
 
 
+def fresh_semaphore() -> bytes:
+    """What glibc writes into the file of a new semaphore, before it gives it its name."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sem_open.restype = ctypes.c_void_p
+    name = f"test-{os.getpid()}-fresh"
+    assert libc.sem_open(f"/{name}".encode(), os.O_CREAT | os.O_EXCL, 0o600, 0)
+    path = SHARED_MEMORY / f"sem.{name}"
+    contents = path.read_bytes()
+    path.unlink()
+    return contents
+
+
 def test_what_a_death_in_sem_open_leaves_is_removed(old_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftovers, "_SECONDS_OF_A_CREATION", 0)
-    drawn, empty, word = old_file("sem.aZ3kQ9"), old_file("sem.bZ3kQ9", b""), old_file("sem.worker")
+    drawn, empty, word = old_file("sem.aZ3kQ9", fresh_semaphore()), old_file("sem.bZ3kQ9", b""), old_file("sem.worker")
     kept = [old_file("sem.cZ3kQ9", bytes(31)), old_file("sem.dZ3kQ9", b"\1" + bytes(31)), old_file("sem.eZ3kQ9x")]
     with old_file("sem.fZ3kQ9").open("rb"):
         findings = list(leftovers.check_temporaries([drawn, empty, word, *kept, SHARED_MEMORY / "sem.fZ3kQ9"]))
@@ -456,7 +469,7 @@ def test_a_segment_that_is_being_used_hard_is_never_called_wrong(name: str) -> N
         "tx, rx = shmlane.Producer(sys.argv[1], '64KiB'), shmlane.Consumer(sys.argv[1])\n"
         "while True:\n    tx.push(b'x' * 100)\n    rx.pop()\n"
     )
-    with Consumer(name, "64KiB"):
+    with Consumer(name, "64KiB") as rx:
         child = subprocess.Popen([sys.executable, "-c", worker, name])
         end = time.monotonic() + 5
         while time.monotonic() < end:
@@ -464,3 +477,6 @@ def test_a_segment_that_is_being_used_hard_is_never_called_wrong(name: str) -> N
         child.kill()
         child.wait()
         doctor.fix(look(name))
+        assert only(name).severity == "ok"
+        while rx.size():
+            rx.pop()

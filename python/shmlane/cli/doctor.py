@@ -34,7 +34,8 @@ def doctor(
 ) -> None:
     """Say what is wrong, and mend it with --fix.
 
-    Looks for left-overs of crashes, stopped processes that are in the way of others, and limits of the machine. The exit status is 0 if all is well, and 1 if a warning or an error remains.
+    Looks for left-overs of crashes, stopped processes that are in the way of others, and limits of the machine. The
+    exit status is 0 if all is well, and 1 if a warning or an error remains.
     """
     if force and not fix:
         raise typer.BadParameter("--force goes with --fix")

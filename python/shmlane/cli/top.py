@@ -38,7 +38,8 @@ def top(
 ) -> None:
     """Watch all segments, live.
 
-    It shows rates, depth, who sleeps, what was dropped or redelivered, and who holds the oldest frame. On a terminal it is live, and ? shows the keys. Otherwise, or with --once or --count, it prints text and ends.
+    It shows rates, depth, who sleeps, what was dropped or redelivered, and who holds the oldest frame. On a terminal
+    it is live, and ? shows the keys. Otherwise, or with --once or --count, it prints text and ends.
     """
     if not 0.05 <= interval <= 3600:
         raise InvalidArgument("--interval is between 0.05 and 3600 seconds")
