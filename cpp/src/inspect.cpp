@@ -155,12 +155,9 @@ unsigned reap_segment(std::string_view name) {
     return std::count_if(info.participants.begin(), info.participants.end(),
                          [](const auto& who) { return !who.alive; });
   };
-  const auto before = dead();
-  {
-    QueueCore reaper(name, {.stale = Stale::kKeep, .unlink = false}, 0, {});
-    const auto left = dead();
-    return static_cast<unsigned>(std::max<std::ptrdiff_t>(0, before - left));
-  }
+  const std::ptrdiff_t before = dead();
+  const QueueCore reaper(name, {.stale = Stale::kKeep}, 0, {});  // it reaps when it attaches
+  return static_cast<unsigned>(std::max<std::ptrdiff_t>(0, before - dead()));
 }
 
 bool has_membarrier() noexcept { return os::register_barrier(); }

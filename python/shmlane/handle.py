@@ -58,8 +58,10 @@ class Handle:
         return self._native.size()
 
     def stat(self) -> dict[str, int]:
-        """Counters of the whole queue: capacity, used, pushed, pushed_bytes, popped, popped_bytes, dropped,
-        redelivered, waits, recovered, producers, consumers. Each is right; together they may be of different moments.
+        """The whole queue: capacity and used (bytes), producers, consumers, and the counters that the README explains:
+        pushed, pushed_bytes, aborted, popped, popped_bytes, dropped, redelivered, waits, recovered.
+
+        Each is right; together they may be of different moments.
         """
         return self._native.stat()
 

@@ -64,7 +64,8 @@ SHMLANE_EXPORT bool remove_segment(std::string_view name, bool force = false);
 SHMLANE_EXPORT bool remove_remains(std::string_view name, bool force = false);
 
 // Settles what the dead participants of a queue held, as a participant without a role for that moment; returns how many
-// of them are gone. Throws NotFound, Foreign, WrongKind, WrongVersion, WrongLayout, Corrupt, PermissionDenied.
+// of them are gone. If everybody else leaves in that moment, it is the last one, which removes a finished segment.
+// Throws NotFound, Foreign, WrongKind, WrongVersion, WrongLayout, Corrupt, PermissionDenied.
 SHMLANE_EXPORT unsigned reap_segment(std::string_view name);
 
 // Whether this kernel lets this process use membarrier(2); without it everything works, a little slower.

@@ -20,7 +20,7 @@ Segment = dict[str, Any]
 Participant = dict[str, Any]
 
 _PREFIX = "shmlane."
-_MOMENT = 0.2  # seconds for which nobody but the stopped holds a lock
+_LOOKS, _BETWEEN = 10, 0.1  # seconds: only who is stopped holds the creation lock for so long
 _NEARLY_FULL = 0.9
 
 
@@ -44,11 +44,7 @@ def segment_id(backend: Any, name: str) -> int | None:
 
 def check_segment(backend: Any, name: str) -> Iterator[Finding]:
     try:
-        segment = backend.inspect_segment(name)
-        if segment["locked"] or any(other["locks"] for other in segment["participants"]):
-            time.sleep(_MOMENT)
-            before, segment = segment, backend.inspect_segment(name)
-            segment["locked"] = segment["locked"] and before["locked"]
+        segment = _unlocked(backend, name)
     except errors.NotFound:
         return  # it went away meanwhile
     except (errors.Error, UnicodeEncodeError) as error:
@@ -67,6 +63,16 @@ def check_segment(backend: Any, name: str) -> Iterator[Finding]:
         yield from found
         if not found:
             yield Finding("ok", "segment", _inhabitants(segment, living), segment=name)
+
+
+def _unlocked(backend: Any, name: str) -> Segment:
+    """A look at a moment when nobody holds the creation lock, if there is one within a second."""
+    for _ in range(_LOOKS):
+        segment: Segment = backend.inspect_segment(name)
+        if not segment["locked"]:
+            break
+        time.sleep(_BETWEEN)
+    return segment
 
 
 def _unreadable(name: str, error: Exception) -> Finding:
@@ -124,8 +130,11 @@ def _dead(backend: Any, name: str, dead: list[Participant]) -> Iterator[Finding]
 
 
 def _reap(backend: Any, name: str) -> bool:
-    backend.reap_segment(name)
-    return all(other["alive"] for other in backend.inspect_segment(name)["participants"])
+    try:
+        backend.reap_segment(name)
+        return all(other["alive"] for other in backend.inspect_segment(name)["participants"])
+    except errors.NotFound:
+        return True  # everybody left meanwhile
 
 
 def _in_the_way(name: str, segment: Segment, living: list[Participant]) -> Iterator[Finding]:
