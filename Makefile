@@ -83,6 +83,7 @@ SOAK_SECONDS ?= 120
 soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and judge how soon the others go on
 	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
 	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_steps
+	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_instructions
 
 .PHONY: demo
 demo: build ## Send photographs from Python through C++ and OpenCV and back

@@ -101,11 +101,13 @@ void Attachment::make(os::ShmFile& file, const std::string& name) const {
     const auto map = file.map(0, wire::kBodyOffset);
     auto& header = *static_cast<wire::SegmentHeader*>(map.get_address());
     remove_semaphores(name, header.segment_id);  // of a maker that died here
+    SHMLANE_CRASH_POINT("segment.make.magic");
+    atomic(header.magic).store(0, kRelaxed);  // whole: half a magic would make the file foreign to everybody
     SHMLANE_CRASH_POINT("segment.make.clear");
     std::memset(map.get_address(), 0, wire::kBodyOffset);
     segment_id = os::random_u64();
     SHMLANE_CRASH_POINT("segment.make.header");
-    header.magic = wire::kMagic;
+    atomic(header.magic).store(wire::kMagic, kRelaxed);
     SHMLANE_CRASH_POINT("segment.make.version");
     header.version = wire::kVersion;
     header.kind = static_cast<std::uint32_t>(options_.kind);

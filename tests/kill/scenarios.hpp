@@ -8,6 +8,11 @@
 
 namespace kill_tests {
 
+inline Scenario long_walk(Scenario scenario) {
+  scenario.long_walk = true;
+  return scenario;
+}
+
 std::vector<Scenario> attaching();
 std::vector<Scenario> producing();
 std::vector<Scenario> consuming();

@@ -78,13 +78,13 @@ Act make_what_is_half_made(World& world) {
 // ---- Sleeping and waking --------------------------------------------------------------------------------------------
 
 Act wait_for_an_object(World& world) {
-  return [&world, mine = consumer(world)] { Taker(world.board()).pop(*mine, 20ms); };
+  return [&world, mine = consumer(world)] { Taker(world.board()).pop(*mine, 150ms); };
 }
 
 Act wait_for_room(World& world) {
   const auto mine = producer(world);
   push_some(world, *mine, 5);
-  return [&world, mine] { push(world.board(), *mine, kVictim, kFifth, 20ms); };
+  return [&world, mine] { push(world.board(), *mine, kVictim, kFifth, 150ms); };
 }
 
 // A publisher takes the sleeper's announcement back, and the sleeper's time is over before the token comes.
@@ -92,11 +92,11 @@ Act leave_without_a_token(World& world) {
   static std::optional<raw::Segment> segment;
   const ConsumerOptions options{{.interrupt_check = [] {
     std::atomic_ref(segment->control().items_waiters.value).store(0);
-    ::usleep(10'000);
+    ::usleep(200'000);
   }}};
   auto mine = consumer(world, options);
   segment.emplace(world.name());
-  return [&world, mine] { Taker(world.board()).pop(*mine, 5ms); };
+  return [&world, mine] { Taker(world.board()).pop(*mine, 150ms); };
 }
 
 Act wake_a_consumer(World& world) {
@@ -135,7 +135,7 @@ Act reap_in_a_wait(World& world) {
   die_with_leases(world, OnDeath::kRedeliver, false);
   return [&world, mine] {
     pop_some(world, *mine, 1);
-    Taker(world.board()).pop(*mine, 150ms);
+    Taker(world.board()).pop(*mine, 250ms);
   };
 }
 
@@ -207,16 +207,16 @@ Act remove_by_force(World& world) {
 std::vector<Scenario> attaching() {
   using S = Survivors;
   return {
-      {"attach as a producer", S::kBoth, attach_producer},
+      long_walk({"attach as a producer", S::kBoth, attach_producer}),
       {"attach as a consumer", S::kBoth, attach_consumer},
-      {"attach without membarrier", S::kBoth, attach_without_membarrier},
+      long_walk({"attach without membarrier", S::kBoth, attach_without_membarrier}),
       {"create as a producer", S::kNone, attach_producer},
-      {"create as a consumer", S::kNone, attach_consumer},
-      {"create as a consumer that names the capacity", S::kNone, create_by_consumer},
+      long_walk({"create as a consumer", S::kNone, attach_consumer}),
+      long_walk({"create as a consumer that names the capacity", S::kNone, create_by_consumer}),
       {"lay out the ring for a waiting consumer", S::kConsumer, attach_producer},
-      {"replace what a crash left", S::kNone, replace_what_a_crash_left},
-      {"finish a removal", S::kNone, finish_a_removal},
-      {"make what is half made", S::kNone, make_what_is_half_made},
+      long_walk({"replace what a crash left", S::kNone, replace_what_a_crash_left}),
+      long_walk({"finish a removal", S::kNone, finish_a_removal}),
+      long_walk({"make what is half made", S::kNone, make_what_is_half_made}),
   };
 }
 

@@ -193,7 +193,7 @@ std::vector<Scenario> producing() {
       {"push a whole ring", S::kBoth, push_a_whole_ring},
       {"push past aborted reservations, with a dead consumer's lock", S::kBoth, push_past_aborted},
       {"push a batch", S::kBoth, push_batch},
-      {"push a batch that throws", S::kBoth, push_bad_batch},
+      long_walk({"push a batch that throws", S::kBoth, push_bad_batch}),
       {"reserve and commit", S::kBoth, reserve_and_commit},
       {"reserve and abort", S::kBoth, reserve_and_abort},
       {"drop the oldest", S::kBoth, drop_the_oldest, true},
@@ -209,7 +209,7 @@ std::vector<Scenario> consuming() {
       {"pop a batch", S::kBoth, pop_batch},
       {"acquire and release", S::kBoth, acquire_and_release},
       {"acquire past reservations", S::kBoth, acquire_past_reservations},
-      {"pop what is corrupt", S::kBoth, pop_what_is_corrupt},
+      long_walk({"pop what is corrupt", S::kBoth, pop_what_is_corrupt}),
   };
 }
 

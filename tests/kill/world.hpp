@@ -30,6 +30,7 @@ struct Scenario {
   std::function<Act(World&)> prepare;
   bool may_drop = false;   // a policy throws objects away, and counts them
   bool new_queue = false;  // the act parts survivors and newcomers: the name leads to another segment after it
+  bool long_walk = false;  // so many instructions that only the soak walks them
 };
 
 // The account of one world, for the summary.
