@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "support/processes.hpp"
@@ -84,6 +85,12 @@ Tracer::Tracer(pid_t process, const std::string& segment) : process_(process) {
   expect(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP, "the victim ended before its walk began");
   ::ptrace(PTRACE_SETOPTIONS, process_, nullptr, PTRACE_O_EXITKILL);
   view_ = std::make_unique<View>(segment);
+  std::ifstream maps("/proc/" + std::to_string(process_) + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("[vdso]") == line.npos) continue;
+    clocks_begin_ = std::stoull(line, nullptr, 16);
+    clocks_end_ = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
+  }
 }
 
 Tracer::~Tracer() = default;
@@ -93,6 +100,10 @@ std::vector<Place> Tracer::walk() {
   std::unordered_map<std::uint64_t, std::uint64_t> visits;
   for (;;) {
     const std::uint64_t at = address();
+    if (at >= clocks_begin_ && at < clocks_end_) {
+      expect(run_to(return_address()), "a clock's reading did not come back");
+      continue;
+    }
     const Kind kind = kind_at(at);
     if (kind == Kind::kBreakpoint) {
       go_to(at + 1);
@@ -109,29 +120,30 @@ std::vector<Place> Tracer::walk() {
 }
 
 bool Tracer::kill_at(const std::optional<Place>& place) {
-  constexpr long kBreakpoint = 0xcc;
-  bool there = false;
-  if (place) {
-    const long word = ::ptrace(PTRACE_PEEKTEXT, process_, place->address, nullptr);
-    for (std::uint64_t visit = 1; !there; ++visit) {
-      ::ptrace(PTRACE_POKETEXT, process_, place->address, (word & ~0xffL) | kBreakpoint);
-      go_on(PTRACE_CONT);
-      ::ptrace(PTRACE_POKETEXT, process_, place->address, word);
-      if (address() != place->address + 1) break;
-      go_to(place->address);
-      there = visit == place->visit;
-      if (!there) go_on(PTRACE_SINGLESTEP);
-    }
-  } else {
-    go_on(PTRACE_CONT);
-    there = true;
+  bool there = true;
+  for (std::uint64_t visit = 1; place && there; ++visit) {
+    there = run_to(place->address);
+    if (there && visit == place->visit) break;
+    if (there) go_on(PTRACE_SINGLESTEP);
   }
+  if (!place) go_on(PTRACE_CONT);
   if (there) {
     note_temporaries();
     ::kill(process_, SIGKILL);
   } else {
     ::ptrace(PTRACE_DETACH, process_, nullptr, nullptr);
   }
+  return there;
+}
+
+bool Tracer::run_to(std::uint64_t address) {
+  constexpr long kBreakpoint = 0xcc;
+  const long word = ::ptrace(PTRACE_PEEKTEXT, process_, address, nullptr);
+  ::ptrace(PTRACE_POKETEXT, process_, address, (word & ~0xffL) | kBreakpoint);
+  go_on(PTRACE_CONT);
+  ::ptrace(PTRACE_POKETEXT, process_, address, word);
+  const bool there = this->address() == address + 1;
+  if (there) go_to(address);
   return there;
 }
 
@@ -144,6 +156,12 @@ void Tracer::go_on(int request) {
 
 std::uint64_t Tracer::address() const {
   return static_cast<std::uint64_t>(::ptrace(PTRACE_PEEKUSER, process_, offsetof(user_regs_struct, rip), nullptr));
+}
+
+// Right after a call.
+std::uint64_t Tracer::return_address() const {
+  const long stack = ::ptrace(PTRACE_PEEKUSER, process_, offsetof(user_regs_struct, rsp), nullptr);
+  return static_cast<std::uint64_t>(::ptrace(PTRACE_PEEKDATA, process_, stack, nullptr));
 }
 
 Tracer::Kind Tracer::kind_at(std::uint64_t address) {

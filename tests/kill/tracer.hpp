@@ -5,6 +5,8 @@
 // All instructions between two such events leave the world as it was: they form one class, and a death at any of them is
 // the same death. One walk notes where each event happens; to die right before one of them a process runs at full speed
 // to a breakpoint there. All processes are forked from one and have the same addresses.
+//
+// The kernel's code for reading clocks (vDSO) is no step of ours, and would begin anew at each tick: it runs unwalked.
 #pragma once
 
 #include <sys/types.h>
@@ -49,14 +51,19 @@ class Tracer {
   enum class Kind : std::uint8_t { kPlain, kSystemCall, kBreakpoint };
   [[nodiscard]] Kind kind_at(std::uint64_t address);
   [[nodiscard]] std::uint64_t address() const;
+  [[nodiscard]] std::uint64_t return_address() const;
   void go_to(std::uint64_t address) const;
   void note_temporaries();
   // Runs on by such a request until it is trapped again.
   void go_on(int request);
+  // Runs at full speed until it reaches that address; false if it was trapped elsewhere.
+  [[nodiscard]] bool run_to(std::uint64_t address);
 
   pid_t process_;
   std::unique_ptr<View> view_;
   std::unordered_map<std::uint64_t, Kind> kinds_;
+  std::uint64_t clocks_begin_ = 0;  // of the vDSO
+  std::uint64_t clocks_end_ = 0;
   std::uint64_t instructions_ = 0;
   std::vector<std::string> temporaries_;
 };
