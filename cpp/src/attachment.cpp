@@ -53,6 +53,11 @@ void retire(Segment& segment) noexcept {
   os::ShmFile::remove(segment_file_name(segment.name()));
 }
 
+void require_removable(const os::ShmFile& file, const std::string& name) {
+  if (file.removable()) return;
+  throw PermissionDenied("'" + name + "' is a left-over of another user, who must remove it: shmlane rm " + name);
+}
+
 Attachment::Attachment(std::string_view name, AttachOptions options)
     : options_(std::move(options)), forks_seen_(os::fork_count()) {
   const std::string file_name = segment_file_name(name);
@@ -77,6 +82,7 @@ bool Attachment::try_attach(const std::string& file_name, const std::string& nam
   segment_->check(options_.kind);
   participants_ = Participants(segment_->header(), segment_->table(), fd);
   if (segment_->state() == wire::SegmentState::kRemoved || !worth_keeping(just_made)) {
+    require_removable(segment_->file(), name);
     retire(*segment_);
     return false;
   }
@@ -219,7 +225,9 @@ void Attachment::leave(const std::function<bool()>& settle) noexcept {
     const bool last = !participants_.anyone_alive_but(me_);
     const bool served = options_.role == wire::kRoleConsumer || participants_.seen(wire::kRoleConsumer);
     const bool finished = settle();
-    if (last && served && finished && options_.unlink && segment_->state() != wire::SegmentState::kRemoved) {
+    // Another user's segment stays for its owner: as removed, with its name still there, it would be in the way.
+    const bool may_remove = options_.unlink && segment_->file().removable();
+    if (last && served && finished && may_remove && segment_->state() != wire::SegmentState::kRemoved) {
       retire(*segment_);
     }
     free_entry();

@@ -99,5 +99,7 @@ class Attachment final : private os::ForkAware {
 
 // Marks a segment as removed, then takes away its semaphores and its name. Under the creation lock of the file.
 void retire(Segment& segment) noexcept;
+// Throws PermissionDenied if the name is not this user's to remove.
+void require_removable(const os::ShmFile& file, const std::string& name);
 
 }  // namespace shmlane

@@ -78,12 +78,14 @@ bool remove_if(std::string_view name, FunctionRef<bool(Segment&, bool half_made)
   const CreationLock lock(fd, std::string(name));
   if (!file.has_name(segment_file_name(name))) throw NotFound("'" + std::string(name) + "' was removed meanwhile");
   if (file.size() == 0) {
+    require_removable(file, std::string(name));
     os::ShmFile::remove(segment_file_name(name));
     return true;
   }
   segment.emplace(std::string(name), std::move(file));
   const bool half_made = segment->header().magic == 0 && segment->state() == wire::SegmentState::kEmpty;
   if (!judge(*segment, half_made)) return false;
+  require_removable(segment->file(), segment->name());
   retire(*segment);
   return true;
 }

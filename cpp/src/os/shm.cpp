@@ -137,6 +137,11 @@ bool ShmFile::has_name(const std::string& file_name) const noexcept {
          mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
 }
 
+bool ShmFile::removable() const noexcept {
+  struct stat status {};
+  return ::geteuid() == 0 || (::fstat(fd(), &status) == 0 && status.st_uid == ::geteuid());
+}
+
 bool ShmFile::reopen() noexcept {
   if (!intact()) return false;
   int fresh = open_again(fd(), O_RDWR);

@@ -34,6 +34,8 @@ class ShmFile {
                                                        bool writable = true) const;
   // True while the name leads to this very file.
   [[nodiscard]] bool has_name(const std::string& file_name) const noexcept;
+  // Whether this user may remove its name: of a directory with the sticky bit, that is the owner's, or root's, to do.
+  [[nodiscard]] bool removable() const noexcept;
   // False once somebody has closed the descriptor behind our back.
   [[nodiscard]] bool intact() const noexcept { return known_.intact(); }
   // Replaces the open file description by a new one of the same file: a forked child must not share its parent's.
