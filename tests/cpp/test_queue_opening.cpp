@@ -186,7 +186,10 @@ TEST_CASE_FIXTURE(ShmTest, "the mode is the owner's alone unless said otherwise,
 }
 
 TEST_CASE_FIXTURE(ShmTest, "another user is refused, unless the mode lets him in") {
-  if (::geteuid() != 0) return;  // nobody else may become another user
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: only root may become another user");
+    return;
+  }
   const std::string name = this->name();
   const auto as_nobody = [](auto&& work) {
     return processes::run_in_child([&] {
