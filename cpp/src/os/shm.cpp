@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <new>
 
 #include "shmlane/error.hpp"
 
@@ -94,7 +95,7 @@ ShmFile ShmFile::open_or_create(const std::string& file_name, unsigned mode) {
 ShmFile::~ShmFile() {
   if (fd() < 0 || intact()) return;
   // Its number belongs to somebody else, whose file must not be closed: never destroyed.
-  static_cast<void>(new bip::shared_memory_object(std::move(object_)));
+  static_cast<void>(new (std::nothrow) bip::shared_memory_object(std::move(object_)));
 }
 
 std::uint64_t ShmFile::size() const {
