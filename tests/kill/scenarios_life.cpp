@@ -78,13 +78,13 @@ Act make_what_is_half_made(World& world) {
 // ---- Sleeping and waking --------------------------------------------------------------------------------------------
 
 Act wait_for_an_object(World& world) {
-  return [&world, mine = consumer(world)] { Taker(world.board()).pop(*mine, 150ms); };
+  return [&world, mine = consumer(world)] { Taker(world.board()).pop(*mine, 500ms); };
 }
 
 Act wait_for_room(World& world) {
   const auto mine = producer(world);
   push_some(world, *mine, 5);
-  return [&world, mine] { push(world.board(), *mine, kVictim, kFifth, 150ms); };
+  return [&world, mine] { push(world.board(), *mine, kVictim, kFifth, 500ms); };
 }
 
 // A publisher takes the sleeper's announcement back, and the sleeper's time is over before the token comes.
@@ -92,11 +92,11 @@ Act leave_without_a_token(World& world) {
   static std::optional<raw::Segment> segment;
   const ConsumerOptions options{{.interrupt_check = [] {
     std::atomic_ref(segment->control().items_waiters.value).store(0);
-    ::usleep(200'000);
+    ::usleep(600'000);
   }}};
   auto mine = consumer(world, options);
   segment.emplace(world.name());
-  return [&world, mine] { Taker(world.board()).pop(*mine, 150ms); };
+  return [&world, mine] { Taker(world.board()).pop(*mine, 500ms); };
 }
 
 Act wake_a_consumer(World& world) {
@@ -135,7 +135,7 @@ Act reap_in_a_wait(World& world) {
   die_with_leases(world, OnDeath::kRedeliver, false);
   return [&world, mine] {
     pop_some(world, *mine, 1);
-    Taker(world.board()).pop(*mine, 250ms);
+    Taker(world.board()).pop(*mine, 500ms);
   };
 }
 
