@@ -2,8 +2,8 @@
 // Walks a process instruction by instruction (ptrace) and counts what changes the world: bytes of the segment that are
 // others than before, and system calls that came back. x86-64 only.
 //
-// All instructions between two such events leave the world as it was: they form one class, and a death at any of them is
-// the same death. One walk notes where each event happens; to die right before one of them a process runs at full speed
+// All instructions between two such events leave the world as it was: they form one class, and a death at any of them
+// is the same death. One walk notes where each event happens; to die right before one of them a process runs at full speed
 // to a breakpoint there. All processes are forked from one and have the same addresses.
 //
 // The kernel's code for reading clocks (vDSO) is no step of ours, and would begin anew at each tick: it runs unwalked.

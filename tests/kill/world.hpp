@@ -47,7 +47,7 @@ class World {
 
   // Called with the victim's process, which is about to call `start`; returns when that is dead, or done.
   using Executioner = std::function<bool(processes::Child& victim)>;
-  // `wrap` runs in the victim, around the act. Throws what is wrong afterwards; `aftermath` is what was seen until then.
+  // `wrap` runs in the victim, around the act. Throws what is wrong afterwards; `aftermath` is what was seen till then.
   void run(const std::function<void(const Act&)>& wrap, const Executioner& execute, Aftermath& aftermath);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
