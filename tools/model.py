@@ -19,7 +19,7 @@ from pathlib import Path
 MODELS = Path(__file__).resolve().parent.parent / "wire-format" / "model"
 MEMORY_MB = 3500  # for one run; two at a time stay below 8 GB
 DEPTH = 1_000_000
-PATIENCE_SECONDS = 280
+PATIENCE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ HOLDS = [
     Run("wake", "", "sleeping and waking by membarrier (W-32)"),
     Run("wake", "-DNP=1 -DK=1", "one publisher", quick=True),
     Run("wake", "-DFULL_FENCE", "by fences"),
-    Run("wake", "-DMAXD=1 -DSLICES=1 -DK=1", "a death costs a slice (W-33)"),
+    Run("wake", "-DMAXD=1 -DSLICES=2 -DK=1", "a death costs a slice, or two in a row (W-33)"),
+    Run("wake", "-DMAXD=2 -DSLICES=2 -DK=1 -DLEAVES=0", "two deaths"),
     Run("life", "", "names and segments (section 7)"),
     Run("life", "-DMAXD=1 -DROUNDS=1", "each comes once", quick=True),
 ]
@@ -75,7 +76,8 @@ FAILS = [
     Run("ring", "-DCLOSE -DBUG_END_RESERVED", "the end of stream is seen while a frame is RESERVED (W-46)"),
     Run("ring", "-DBUG_UNLOCKED_LOOK", "the last look for the end takes no lock (W-46)"),
     Run("ring", "-DTABLE -DHANDOVER -DMAXD=0 -DBUG_NO_EPOCH", "the end is seen in a table that changed (W-46)"),
-    Run("wake", "-DBUG_NO_BARRIER", "no barrier before the sleep (W-32)", quick=True),
+    Run("wake", "-DNP=1 -DK=1 -DBUG_NO_BARRIER", "no barrier before the sleep (W-32)", quick=True),
+    Run("wake", "-DFULL_FENCE -DBUG_NO_FENCE", "a publisher without a fence where there is no membarrier (W-32)"),
     Run("wake", "-DBUG_LOOK_FIRST", "the last look comes before the announcement (W-33)"),
     Run("wake", "-DBUG_NO_TAKE_BACK", "announcements are not taken back: tokens pile up (W-34)"),
     Run("wake", "-DBUG_NO_DEBT", "a token on its way is forgotten (W-35)"),

@@ -9,7 +9,7 @@
 //    it: it is taken now, or owed, and then the next sleep of this handle does not announce itself again.
 //
 // So there is one token per announcement taken back, and tokens never pile up. Who dies on either side costs others at
-// most one slice or one needless look.
+// most two slices or one needless look.
 #pragma once
 
 #include <atomic>

@@ -13,7 +13,7 @@
  * Waiting. Who finds nothing sleeps, and looks again when woken or after a slice (wake.pml). Here it tries again as soon
  * as its try would change something (the c_expr guards). So "somebody waits for ever" is a state in which nobody can go
  * on, and spin reports it as an invalid end state. Nothing but deaths and repairs moves a cursor back, so no two tries
- * can undo each other; `-DNP` builds look for such cycles, too.
+ * can undo each other.
  *
  * Each -DBUG_x brings one flaw back; see README.md for the configurations.
  */
@@ -22,6 +22,11 @@
 #endif
 #ifndef K
 #define K 1              /* remembered RESERVED frames; 32 in reality */
+#endif
+#if K == 0
+#define KA 1             /* there is no array of nothing */
+#else
+#define KA K
 #endif
 #ifndef NP
 #define NP 2             /* producers */
@@ -85,7 +90,7 @@
 #define SCANNING (K + 1)
 
 /* shared memory */
-byte producers_lock, consumers_lock, head, tail, read, scan, skipped_count, skipped[K];
+byte producers_lock, consumers_lock, head, tail, read, scan, skipped_count, skipped[KA];
 byte state[CAP], owner[CAP], attempt[CAP];                 /* the control word of the frame at this offset */
 byte sentinel[CAP], extent[CAP], number[CAP], payload[CAP];  /* 1 + position; units; which frame; one value per unit */
 byte word[NE], generation[NE];
@@ -95,7 +100,7 @@ byte epoch;
 /* kernel */
 bool byte_held[NE];
 /* private to whoever holds consumers_lock: its copy of the cursor, and how far its look has come */
-byte c_scan, c_count, c_skipped[K], c_limit, c_found, c_at, c_index;
+byte c_scan, c_count, c_skipped[KA], c_limit, c_found, c_at, c_index;
 bool c_passed;
 #ifdef BATCH
 byte c_head;

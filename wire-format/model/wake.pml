@@ -2,7 +2,8 @@
 /* Sleeping and waking (SPEC 5.8, W-31 to W-35) under store buffers: what a publisher stored may reach memory later than
  * its next load looks there, and only a barrier, a locked operation or time makes it do so (x86's order).
  *
- * Publishers publish K frames each and leave; sleepers take them until the end of stream. Whoever finds nothing sleeps.
+ * Publishers publish K frames each and leave, at once or when all was taken; sleepers take them until the end of
+ * stream. Whoever finds nothing sleeps.
  * A slice that ends is modelled by `timeout`: time passes only when nobody can do anything else. So each slice that is
  * counted is one in which somebody slept although there was something to do, and the question is how many a death costs.
  *
@@ -35,11 +36,12 @@ byte waiters, tokens;            /* announced sleepers; the semaphore */
 byte taken;                      /* frames, under consumers_lock */
 byte deaths, leaves;
 bool dead[NP], reaped[NP];       /* publishers that died */
+byte sleepers = NC;              /* that live */
 #define ARRIVED(p) (memory[p] > K -> K : memory[p])
-#define AVAILABLE (ARRIVED(0) + ARRIVED(NP - 1) > taken)
+#define AVAILABLE (ARRIVED(0) + (NP == 2 -> ARRIVED(NP - 1) : 0) > taken)
 #define LEFT(p) (memory[p] == K + 1 || reaped[p])
 #define BARRIER d_step { memory[0] = buffered[0]; memory[NP - 1] = buffered[NP - 1] }
-#define MAYDIE if :: deaths < MAXD -> deaths++; goto die :: true fi
+#define MAYDIE if :: atomic { deaths < MAXD -> deaths++; goto die } :: true fi
 
 proctype store_buffer(byte i) {
 end:
@@ -76,7 +78,9 @@ proctype publisher(byte i) {
      atomic { buffered[i]++; n++ };
      MAYDIE;
 #ifdef FULL_FENCE
+#ifndef BUG_NO_FENCE
      memory[i] = buffered[i];
+#endif
 #endif
      if
      :: atomic { waiters != 0 -> skip }; post_one(i)
@@ -84,6 +88,11 @@ proctype publisher(byte i) {
      fi
   :: n == K -> break
   od;
+  /* It leaves at once, or when all that it published was taken: nobody may count on its farewell. */
+  if
+  :: true
+  :: true -> atomic { (memory[i] == buffered[i] && !AVAILABLE) || sleepers == 0 -> skip }
+  fi;
   buffered[i]++;                 /* its entry is FREE */
   MAYDIE;
   wake_all(i);
@@ -176,7 +185,7 @@ leave:
   goto wait;
 die:
 over:
-  skip
+  sleepers--
 }
 
 init {
