@@ -118,7 +118,7 @@ sanitize: asan tsan ## Run the C++ tests under the address, undefined behaviour 
 STEADY = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 asan tsan: $(STAMPS)/apt
-	cmake --preset $@ -DSHMLANE_BUILD_EXAMPLES=OFF >build/configure-$@.log || { cat build/configure-$@.log; exit 1; }
+	cmake --preset $@ >build/configure-$@.log || { cat build/configure-$@.log; exit 1; }
 	cmake --build --preset $@
 	$(STEADY) ctest --preset $@
 

@@ -121,7 +121,7 @@ def check(run: Run) -> Result:
             "pan",
             "pan.c",
         )
-        said += call("timeout", str(PATIENCE_SECONDS), "nice", "./pan", f"-m{DEPTH}", "-n")
+        said += call("timeout", str(PATIENCE_SECONDS), "./pan", f"-m{DEPTH}", "-n")
     states = re.search(r"(\d+) states, stored", said)
     errors = re.search(r"errors: (\d+)", said)
     cut_short = re.search(r"Search not completed|max search depth too small|out of memory|reached -DMEMLIM", said)
