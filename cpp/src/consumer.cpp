@@ -7,6 +7,7 @@
 #include "crash_point.hpp"
 #include "function_ref.hpp"
 #include "queue_core.hpp"
+#include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/log.hpp"
 #include "shmlane/queue.hpp"
@@ -78,7 +79,11 @@ Outcome find(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline,
     Ring* const ring = core.ring();
     return ring != nullptr && ring->maybe_ready();
   };
-  const QueueCore::Waited waited = core.wait_until(core.attachment().items(), deadline, hint, attempt);
+  const auto in_work = [&] {
+    Ring* const ring = core.ring();
+    return ring != nullptr ? ring->being_written() : 0;
+  };
+  const QueueCore::Waited waited = core.wait_until(core.attachment().items(), deadline, hint, attempt, in_work);
   return waited == QueueCore::Waited::kCancelled ? Outcome::kCancelled : outcome;
 }
 
@@ -88,13 +93,13 @@ struct Took {
 };
 
 // Takes up to places.size() frames under one lock, waiting for the first.
-Took take(ConsumerCore& core, ParticipantId me, Timeout timeout, std::span<Place> places) {
+Took take(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std::span<Place> places) {
   Ring* const ring = core.ring();
-  Took took{.count = ring != nullptr ? ring->acquire(me, os::Deadline(no_wait), places) : 0};
+  Took took{.count = ring != nullptr ? ring->acquire(me, core.alone(), os::Deadline(no_wait), places) : 0};
   if (took.count == 0) [[unlikely]] {
     const os::Deadline deadline(timeout);
     const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
-      took.count = found.acquire(me, lock_deadline, places);
+      took.count = found.acquire(me, core.alone(), lock_deadline, places);
       return took.count != 0;
     };
     Outcome outcome = Outcome::kCancelled;
@@ -111,13 +116,13 @@ Taken<T> nothing_taken(const Took& took) {
   return took.ended ? Taken<T>::end() : Taken<T>::nothing();
 }
 
-void give_back(QueueCore& core, ParticipantId me, const Place& place) noexcept {
-  core.ring()->release(me, place);
+inline void give_back(QueueCore& core, ParticipantId me, const Place& place) noexcept {
+  core.ring()->release(me, place.frame);
   core.attachment().space().wake_one();
 }
 
 // A frame's contents. One that is not sound is given back, counted as dropped, and the error goes on.
-FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place) {
+inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place) {
   try {
     return core.ring()->view(place);
   } catch (const Corrupt&) {
@@ -126,6 +131,23 @@ FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place& place)
     give_back(core, me, place);
     throw;
   }
+}
+
+// Takes one frame in few instructions, or else the general way.
+inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
+  Ring* const ring = core.ring();
+  Took took{.count = 1};
+  if (ring == nullptr || !ring->acquire_one(me, core.alone(), out)) [[unlikely]] {
+    took = take(core, me, timeout, {&out.place, 1});
+    if (took.count == 0) return took;
+    out.attempt = Ring::attempt_of(out.place);
+    out.sound = false;
+  } else {
+    core.note_end(false);
+  }
+  if (!out.sound) [[unlikely]]
+    out.view = checked_view(core, me, out.place);
+  return took;
 }
 
 // Calls consume(place, view) for up to `max` frames, waiting for the first. Corrupt frames are logged, so that the sound
@@ -158,11 +180,11 @@ Consumer::Consumer(std::string_view name, const ConsumerOptions& options) {
 Taken<Object> Consumer::pop(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
-  Place place{};
-  const Took took = take(core, use.me(), timeout, {&place, 1});
+  Taking taking;
+  const Took took = take_one(core, use.me(), timeout, taking);
   if (took.count == 0) return nothing_taken<Object>(took);
-  Object object(checked_view(core, use.me(), place), Ring::attempt_of(place));
-  give_back(core, use.me(), place);
+  Object object(taking.view, taking.attempt);
+  give_back(core, use.me(), taking.place);
   return object;
 }
 
@@ -180,12 +202,11 @@ std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
 Taken<Lease> Consumer::acquire(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   QueueCore::Use use(core);
-  Place place{};
-  const Took took = take(core, use.me(), timeout, {&place, 1});
+  Taking taking;
+  const Took took = take_one(core, use.me(), timeout, taking);
   if (took.count == 0) return nothing_taken<Lease>(took);
-  Lease lease(checked_view(core, use.me(), place), Ring::attempt_of(place), core_, place.frame, use.me());
   use.hand_over();
-  return lease;
+  return Taken<Lease>(std::in_place, Lease::Parts{taking.view, taking.attempt, core_, taking.place.frame, use.me()});
 }
 
 std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
@@ -194,7 +215,7 @@ std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
   std::vector<Lease> leases;
   take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
     core.enter_again();
-    leases.push_back(Lease(view, Ring::attempt_of(place), core_, place.frame, use.me()));
+    leases.emplace_back(Lease::Parts{view, Ring::attempt_of(place), core_, place.frame, use.me()});
   });
   return leases;
 }

@@ -31,8 +31,9 @@ ParticipantInfo participant(const Participants& table, unsigned index, const wir
   const ParticipantId id = make_id(index, word.generation);
   std::array<char, sizeof entry.process_name + 1> process_name{};
   std::memcpy(process_name.data(), entry.process_name, sizeof entry.process_name);
-  const auto holds = [id](const std::uint64_t& lock) {
-    return atomic(const_cast<std::uint64_t&>(lock)).load(kRelaxed) == id;
+  const auto holds = [id](const std::uint64_t& lock, const std::uint32_t& busy) {
+    return atomic(const_cast<std::uint64_t&>(lock)).load(kRelaxed) == id ||
+           atomic(const_cast<std::uint32_t&>(busy)).load(kRelaxed) != 0;
   };
   return {.id = id,
           .index = index,
@@ -41,8 +42,8 @@ ParticipantInfo participant(const Participants& table, unsigned index, const wir
           .producer = (word.role & wire::kRoleProducer) != 0,
           .consumer = (word.role & wire::kRoleConsumer) != 0,
           .alive = table.alive(id, 0),
-          .producers_lock = holds(control.producers_lock),
-          .consumers_lock = holds(control.consumers_lock),
+          .producers_lock = holds(control.producers_lock, entry.producers_busy),
+          .consumers_lock = holds(control.consumers_lock, entry.consumers_busy),
           .attached_ns = entry.attached_ns,
           .counters = entry_counters(entry),
           .holds = {}};

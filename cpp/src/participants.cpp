@@ -35,6 +35,8 @@ ParticipantId Participants::claim(std::uint8_t role, const ParticipantPolicy& po
     SHMLANE_CRASH_POINT("participants.claim.policy");
     mine.on_death = static_cast<std::uint8_t>(policy.on_death);
     mine.max_attempts = policy.max_attempts;
+    mine.producers_busy = mine.consumers_busy = 0;
+    mine.oldest_lease = ~std::uint64_t{0};
     mine.attached_ns = os::unix_time_ns();
     const std::string name = os::process_name();
     SHMLANE_CRASH_POINT("participants.claim.name");

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "crash_point.hpp"
+#include "frame_access.hpp"
 #include "queue_core.hpp"
+#include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/queue.hpp"
 
@@ -23,13 +25,16 @@ struct ProducerCore final : QueueCore {
         policy(options.policy),
         wait_for_consumer(options.wait_for_consumer),
         limits{options.max_objects, options.policy == Policy::kDropOldest} {
+    served = !wait_for_consumer;
+    ordinary = served && limits.max_objects == 0;
     if (ring() == nullptr) throw Corrupt("queue '" + attachment().name() + "' has no ring; remove it with: shmlane rm");
   }
 
   Policy policy;
   Timeout wait_for_consumer;
   Limits limits;
-  std::atomic<bool> served{false};       // a consumer was there once
+  std::atomic<bool> served{false};       // a consumer was there once, or need not be
+  std::atomic<bool> ordinary{false};     // served, and nothing limits a push but room
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
 };
 
@@ -38,33 +43,47 @@ ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
   return static_cast<ProducerCore&>(*core);
 }
 
-void wait_for_consumer(ProducerCore& core, Timeout timeout) {
-  if (core.served.load(std::memory_order_relaxed) || !core.wait_for_consumer) return;
+void wait_for_consumer(ProducerCore& core, const Timeout& timeout) {
   const auto there = [&] { return core.participants().count(wire::kRoleConsumer) != 0; };
   const std::chrono::nanoseconds patience =
       std::min(timeout.value_or(*core.wait_for_consumer), *core.wait_for_consumer);
   const os::Deadline deadline(patience);
   while (!there()) {
-    if (core.wait_until(core.attachment().space(), deadline, there, there) != QueueCore::Waited::kTimedOut) continue;
+    if (core.wait_until(core.attachment().space(), deadline, there, there, [] { return 0; }) !=
+        QueueCore::Waited::kTimedOut)
+      continue;
     throw NoConsumers("queue '" + core.attachment().name() + "': no consumer came within " +
                       std::to_string(std::chrono::duration<double>(patience).count()) +
                       " s; start one, or let the ring fill without (wait_for_consumer)");
   }
   core.served.store(true, std::memory_order_relaxed);
+  core.ordinary.store(core.limits.max_objects == 0, std::memory_order_relaxed);
+}
+
+[[noreturn]] void throw_too_large(ProducerCore& core, const FrameExtents& extents) {
+  throw TooLarge("an object of " + text_of(extents.payload_size) + " (" + text_of(extents.extent) +
+                 " as a frame) can never fit into queue '" + core.attachment().name() + "' with a capacity of " +
+                 text_of(core.ring()->capacity()) + "; create the queue with a larger capacity");
 }
 
 void check_size(ProducerCore& core, const FrameExtents& extents) {
-  const std::uint64_t capacity = core.ring()->capacity();
-  if (extents.extent <= capacity) return;
-  throw TooLarge("an object of " + text_of(extents.payload_size) + " (" + text_of(extents.extent) +
-                 " as a frame) can never fit into queue '" + core.attachment().name() + "' with a capacity of " +
-                 text_of(capacity) + "; create the queue with a larger capacity");
+  if (extents.extent > core.ring()->capacity()) [[unlikely]]
+    throw_too_large(core, extents);
+}
+
+QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const Timeout& timeout,
+                                FunctionRef<bool()> attempt) {
+  const Ring& ring = *core.ring();
+  return core.wait_until(
+      core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(extent); }, attempt,
+      [&] { return ring.being_read(); });
 }
 
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
-std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents, Timeout timeout,
-                           std::span<Place> out) {
-  wait_for_consumer(core, timeout);
+std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
+                           const Timeout& timeout, std::span<Place> out) {
+  if (!core.served.load(std::memory_order_relaxed)) [[unlikely]]
+    wait_for_consumer(core, timeout);
   Ring& ring = *core.ring();
   std::size_t done = ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
   if (done != 0) [[likely]]
@@ -87,17 +106,21 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
     done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
     return done != 0;
   };
-  const os::Deadline deadline(timeout);
-  while (core.wait_until(
-             core.attachment().space(), deadline, [&] { return ring.maybe_room(); }, attempt) ==
-         QueueCore::Waited::kCancelled) {
+  while (wait_for_room(core, extents[0].extent, timeout, attempt) == QueueCore::Waited::kCancelled) {
   }
   return done;
 }
 
+inline bool reserve_frame(ProducerCore& core, ParticipantId me, const FrameExtents& extents, const Timeout& timeout,
+                          Place& out) {
+  if (core.ordinary.load(std::memory_order_relaxed) && core.ring()->reserve_one(me, extents, out)) [[likely]]
+    return true;
+  return reserve_frames(core, me, {&extents, 1}, timeout, {&out, 1}) != 0;
+}
+
 // Fills a reserved frame and publishes it; a writer that throws leaves nothing behind.
-void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
-          const Producer::Outgoing& frame) {
+inline void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
+                 const Producer::Outgoing& frame) {
   Ring& ring = *core.ring();
   try {
     SHMLANE_CRASH_POINT("producer.payload");
@@ -107,7 +130,7 @@ void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExte
     core.attachment().space().wake_one();
     throw;
   }
-  write_frame(place.frame, extents, frame.metadata);
+  frame_access::write(place.frame, extents, frame.metadata);
   ring.commit(me, place);
   core.attachment().items().wake_one();
 }
@@ -140,10 +163,10 @@ PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload
                                 const void* source, Write write) {
   ProducerCore& core = producer_core(core_);
   const QueueCore::Use use(core);
-  const FrameExtents extents = frame_extents(metadata.size(), payload_size);
+  const FrameExtents extents = frame_access::extents_for(metadata.size(), payload_size);
   check_size(core, extents);
-  Place place{};
-  if (reserve_frames(core, use.me(), {&extents, 1}, timeout, {&place, 1}) == 0) return not_pushed(core);
+  Place place;
+  if (!reserve_frame(core, use.me(), extents, timeout, place)) return not_pushed(core);
   fill(core, use.me(), place, extents, {metadata, payload_size, source, write});
   return PushResult::kPushed;
 }
@@ -158,7 +181,7 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
     const std::size_t count = std::min(frames.size() - pushed, kBatch);
     for (std::size_t i = 0; i < count; ++i) {
       const Outgoing& frame = frames[pushed + i];
-      extents[i] = frame_extents(frame.metadata.size(), frame.payload_size);
+      extents[i] = frame_access::extents_for(frame.metadata.size(), frame.payload_size);
       check_size(core, extents[i]);
     }
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
@@ -173,10 +196,10 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
 std::optional<Reservation> Producer::reserve(std::string_view metadata, std::uint64_t payload_size, Timeout timeout) {
   ProducerCore& core = producer_core(core_);
   QueueCore::Use use(core);
-  const FrameExtents extents = frame_extents(metadata.size(), payload_size);
+  const FrameExtents extents = frame_access::extents_for(metadata.size(), payload_size);
   check_size(core, extents);
-  Place place{};
-  if (reserve_frames(core, use.me(), {&extents, 1}, timeout, {&place, 1}) == 0) return std::nullopt;
+  Place place;
+  if (!reserve_frame(core, use.me(), extents, timeout, place)) return std::nullopt;
   Reservation reservation;
   reservation.core_ = core_;
   reservation.frame_ = place.frame;
@@ -197,9 +220,8 @@ bool Producer::wait(Timeout timeout) {
     return ring.has_room(use.me(), core.wanted.load(std::memory_order_relaxed), core.limits, os::Deadline(kLockSlice));
   };
   // Asked once whatever the hint says: it looks at the oldest frame only, and others may limit the number of objects.
-  return attempt() || core.wait_until(
-                          core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(); },
-                          attempt) == QueueCore::Waited::kDone;
+  return attempt() ||
+         wait_for_room(core, core.wanted.load(std::memory_order_relaxed), timeout, attempt) == QueueCore::Waited::kDone;
 }
 
 std::string Producer::why_full() const {

@@ -4,7 +4,9 @@
 
 #include <utility>
 
+#include "frame_access.hpp"
 #include "queue_core.hpp"
+#include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
@@ -102,7 +104,7 @@ void Reservation::commit(std::string_view metadata, std::uint64_t payload_size) 
     throw Closed("this reservation belongs to the parent process; reserve anew after fork");
   extents_.payload_size = payload_size;
   extents_.metadata_size = static_cast<std::uint32_t>(metadata.size());
-  write_frame(frame_, extents_, metadata);
+  frame_access::write(frame_, extents_, metadata);
   const std::shared_ptr<QueueCore> core = std::move(core_);
   try {
     core->ring()->commit(participant_, {position_, frame_});
@@ -126,12 +128,6 @@ void Reservation::abort() noexcept {
 
 // ---- Lease ---------------------------------------------------------------------------------------------------------
 
-Lease::Lease(Lease&& other) noexcept
-    : Received(std::move(other)),
-      core_(std::move(other.core_)),
-      frame_(other.frame_),
-      participant_(other.participant_) {}
-
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this == &other) return *this;
   release();
@@ -142,14 +138,12 @@ Lease& Lease::operator=(Lease&& other) noexcept {
   return *this;
 }
 
-Lease::~Lease() { release(); }
-
 void Lease::release() noexcept {
   invalidate();
   if (core_ == nullptr) return;
   const std::shared_ptr<QueueCore> core = std::move(core_);
   if (!core->owns(participant_)) return;
-  core->ring()->release(participant_, {0, frame_});
+  core->ring()->release(participant_, frame_);
   core->attachment().space().wake_one();
   core->exit(participant_);
 }

@@ -11,6 +11,7 @@ namespace shmlane {
 namespace {
 
 constexpr std::int64_t kSpinNs = 30'000;  // about what it costs to be woken
+constexpr std::int64_t kLongestSpinNs = 2'000'000;
 constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
 constexpr int kCloseTries = 300;
 constexpr std::int64_t kClosePause = 1'000'000;
@@ -30,24 +31,15 @@ AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, Par
           .renewed = std::move(renewed)};
 }
 
-// Adding to a counter that other threads share only if there are other threads.
-std::uint64_t add(std::atomic<std::uint64_t>& counter, std::int64_t amount) noexcept {
-  const auto change = static_cast<std::uint64_t>(amount);
-  if (!__libc_single_threaded) return counter.fetch_add(change, std::memory_order_seq_cst) + change;
-  const std::uint64_t sum = counter.load(std::memory_order_relaxed) + change;
-  counter.store(sum, std::memory_order_relaxed);
-  return sum;
-}
-
 }  // namespace
 
 QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy)
     : interrupt_check_(options.interrupt_check),
       attachment_(name, attach_options(options, role, policy, [this](ParticipantId me) {
                     // What the parent's threads had under way is not under way in the child.
-                    uses_.store(1, std::memory_order_relaxed);
-                    operations_.store(0, std::memory_order_relaxed);
+                    uses_.store(kUse, std::memory_order_relaxed);
                     counted_for_.store(me, std::memory_order_relaxed);
+                    if (ring_) ring_->forget_holds();
                   })) {
   const ParticipantId me = attachment_.me();
   counted_for_.store(me, std::memory_order_relaxed);
@@ -56,26 +48,15 @@ QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::ui
 
 QueueCore::~QueueCore() { close(); }
 
-ParticipantId QueueCore::enter() {
+void QueueCore::renew() {
   // A child must not become a participant by a handle that is closed: nothing would ever end that.
-  if (attachment_.inherited() && closed()) [[unlikely]]
-    throw_closed();
-  const ParticipantId me = attachment_.me();
-  add(uses_, 1);
-  // Counted first, looked second: close() does it the other way round, so one of us sees the other.
-  if (closed()) [[unlikely]] {
-    exit(me);
-    throw_closed();
-  }
-  return me;
+  if (closed()) throw_closed();
+  static_cast<void>(attachment_.me());
 }
 
-void QueueCore::enter_again() noexcept { add(uses_, 1); }
-
-void QueueCore::exit(ParticipantId me) noexcept {
-  if (!owns(me)) return;
-  if (add(uses_, -1) == 0) [[unlikely]]
-    leave();
+void QueueCore::refuse(ParticipantId me) {
+  finish(me, kCall + kUse);
+  throw_closed();
 }
 
 void QueueCore::close() noexcept {
@@ -84,7 +65,7 @@ void QueueCore::close() noexcept {
   cancel_waits();
   exit(counted_for_.load(std::memory_order_relaxed));
   if (attachment_.inherited()) return;
-  for (int i = 0; i < kCloseTries && operations_.load() > 0; ++i) os::sleep_ns(kClosePause);
+  for (int i = 0; i < kCloseTries && uses_.load() >= kCall; ++i) os::sleep_ns(kClosePause);
 }
 
 void QueueCore::leave() noexcept {
@@ -146,7 +127,7 @@ void QueueCore::reap_all(ParticipantId me) {
 }
 
 std::int64_t QueueCore::spin_ns() const noexcept {
-  static const unsigned cores = os::usable_cores();
+  static const unsigned cores = os::online_cores();
   // With fewer cores than participants a spinner keeps off the very one it waits for.
   return cores > 1 && participants().used() <= cores ? kSpinNs : 0;
 }
@@ -157,14 +138,16 @@ void QueueCore::check_interrupts() const {
 }
 
 QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
-                                        FunctionRef<bool()> attempt) {
+                                        FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work) {
   const std::uint32_t cancellations = cancellations_.load();
-  const std::int64_t spin_end = os::monotonic_ns() + spin_ns();
-  do {
-    for (int i = 0; i < 100 && !hint(); ++i) cpu_pause();
-    if (hint() && attempt()) return Waited::kDone;
-    if (deadline.passed()) return Waited::kTimedOut;
-  } while (os::monotonic_ns() < spin_end);
+  if (const std::int64_t spin = spin_ns(); spin != 0) {
+    const std::int64_t begin = os::monotonic_ns();
+    do {
+      for (int i = 0; i < 50 && !hint(); ++i) cpu_pause();
+      if (hint() && attempt()) return Waited::kDone;
+      if (deadline.passed()) return Waited::kTimedOut;
+    } while (os::monotonic_ns() - begin < spin + std::min(static_cast<std::int64_t>(in_work() / 4), kLongestSpinNs));
+  }
 
   WaitPlace::Sleeper sleeper(place);
   SHMLANE_CRASH_POINT("queue.waits");

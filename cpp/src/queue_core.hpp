@@ -27,37 +27,33 @@ class QueueCore {
   QueueCore(const QueueCore&) = delete;
   QueueCore& operator=(const QueueCore&) = delete;
 
-  // Something that keeps the participant attached: an operation under way, a lease, a reservation. Throws Closed.
+  // A call under way, which keeps the participant attached; it may leave a hold (a lease, a reservation) behind that
+  // goes on doing so. Throws Closed.
   class Use {
    public:
-    explicit Use(QueueCore& core) : core_(&core), me_(core.enter()), operation_(core) {}
+    explicit Use(QueueCore& core) : core_(core), me_(core.enter()) {}
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
-    ~Use() {
-      if (core_ != nullptr) core_->exit(me_);
-    }
+    ~Use() { core_.finish(me_, leaves_); }
     [[nodiscard]] ParticipantId me() const noexcept { return me_; }
-    // From now on somebody else calls exit(me()).
-    void hand_over() noexcept { core_ = nullptr; }
+    // One hold stays: somebody will call exit(me()).
+    void hand_over() noexcept { leaves_ = kCall; }
 
    private:
-    struct Operation {
-      explicit Operation(QueueCore& core) noexcept : core_(core) { core_.operations_.fetch_add(1); }
-      ~Operation() { core_.operations_.fetch_sub(1); }
-      Operation(const Operation&) = delete;
-      Operation& operator=(const Operation&) = delete;
-      QueueCore& core_;
-    };
-    QueueCore* core_;
+    QueueCore& core_;
     ParticipantId me_;
-    Operation operation_;
+    std::uint64_t leaves_ = kCall + kUse;
   };
 
-  [[nodiscard]] ParticipantId enter();
-  // One more use beside one that is under way, also if the handle was closed meanwhile.
-  void enter_again() noexcept;
-  // The end of a use of the participant `me`; nothing if that was an ancestor of this forked process.
-  void exit(ParticipantId me) noexcept;
+  // One more hold beside a call that is under way, also if the handle was closed meanwhile.
+  void enter_again() noexcept { add(kUse); }
+  // The end of a hold of the participant `me`; nothing if that was an ancestor of this forked process.
+  void exit(ParticipantId me) noexcept { finish(me, kUse); }
+
+  // Whether the caller's call is the only one, and nothing is held.
+  [[nodiscard]] bool alone() const noexcept {
+    return uses_.load(std::memory_order_relaxed) == kCall + (closed() ? kUse : 2 * kUse);
+  }
 
   // Whether a hold of the participant `me` is this process's to end; after a fork it is the parent's.
   [[nodiscard]] bool owns(ParticipantId me) const noexcept {
@@ -78,10 +74,11 @@ class QueueCore {
   [[nodiscard]] const Participants& participants() const noexcept { return attachment_.participants(); }
 
   enum class Waited : std::uint8_t { kDone, kTimedOut, kCancelled };
-  // Calls `attempt` until it is true: at once, while spinning whenever `hint` is true, then after each time it was
-  // woken at `place`, or a slice was over. Reaps the dead on the way. Throws Closed, or what they throw.
+  // Calls `attempt` until it is true: while spinning whenever `hint` is true, then after each time it was woken at
+  // `place`, or a slice was over. It spins the longer, the more bytes are `in_work` at the place that is waited for. Reaps
+  // the dead on the way. Throws Closed, or what they throw.
   Waited wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
-                    FunctionRef<bool()> attempt);
+                    FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work);
   // Reaps whoever died, if the last look is more than a slice ago.
   void reap_now_and_then(ParticipantId me);
   void reap_all(ParticipantId me);
@@ -90,6 +87,35 @@ class QueueCore {
   [[noreturn]] void throw_closed() const;
 
  private:
+  // What `uses_` counts: in its low half the open handle, holds and calls under way; in its high half the calls alone.
+  static constexpr std::uint64_t kUse = 1;
+  static constexpr std::uint64_t kCall = std::uint64_t{1} << 32;
+
+  [[nodiscard]] ParticipantId enter() {
+    if (attachment_.inherited()) [[unlikely]]
+      renew();
+    const ParticipantId me = attachment_.me();
+    add(kCall + kUse);
+    // Counted first, looked second: close() does it the other way round, so one of us sees the other.
+    if (closed()) [[unlikely]]
+      refuse(me);
+    return me;
+  }
+  void finish(ParticipantId me, std::uint64_t part) noexcept {
+    if (!owns(me)) [[unlikely]]
+      return;
+    if (static_cast<std::uint32_t>(add(0 - part)) == 0) [[unlikely]]
+      leave();
+  }
+  // A locked instruction only if there are other threads.
+  std::uint64_t add(std::uint64_t change) noexcept {
+    if (!__libc_single_threaded) return uses_.fetch_add(change, std::memory_order_seq_cst) + change;
+    const std::uint64_t sum = uses_.load(std::memory_order_relaxed) + change;
+    uses_.store(sum, std::memory_order_relaxed);
+    return sum;
+  }
+  void renew();
+  [[noreturn]] void refuse(ParticipantId me);
   Ring* find_ring();
   void check_interrupts() const;
   void leave() noexcept;
@@ -99,8 +125,7 @@ class QueueCore {
   Attachment attachment_;
   std::optional<Ring> ring_;  // made once, under the attachment's mutex
   std::atomic<Ring*> ring_pointer_{nullptr};
-  std::atomic<std::uint64_t> uses_{1};  // the open handle is one
-  std::atomic<int> operations_{0};      // calls under way
+  std::atomic<std::uint64_t> uses_{kUse};
   std::atomic<ParticipantId> counted_for_{0};
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> cancellations_{0};

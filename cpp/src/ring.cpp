@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "crash_point.hpp"
 #include "ring_lock.hpp"
+#include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
@@ -17,12 +17,6 @@ using wire::FrameState;
 
 constexpr bool finished(FrameState state) noexcept {
   return state == FrameState::kFree || state == FrameState::kAbandoned || state == FrameState::kPad;
-}
-
-// Counters are written under the lock of their side by the entry's owner: a load and a store are enough.
-void add(std::uint64_t& counter, std::uint64_t amount) noexcept {
-  const auto word = atomic(counter);
-  word.store(word.load(kRelaxed) + amount, kRelaxed);
 }
 
 }  // namespace
@@ -35,6 +29,11 @@ struct Ring::Cursor {
   std::array<Position, wire::kMaxSkipped> skipped;  // the first `count` of them
 
   [[nodiscard]] Position read() const noexcept { return count != 0 ? skipped[0] : scan; }
+  void forget_position(Position position) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (skipped[i] == position) forget(i--);
+    }
+  }
   void forget(std::size_t index) noexcept {
     std::copy(skipped.begin() + index + 1, skipped.begin() + count, skipped.begin() + index);
     --count;
@@ -46,12 +45,43 @@ Ring::Ring(wire::SegmentHeader& header, wire::RingControl& control, std::byte* b
     : control_(control),
       body_(body),
       capacity_(capacity),
-      mask_(std::has_single_bit(capacity) ? capacity - 1 : 0),
       segment_id_(header.segment_id),
       participants_(participants),
       name_(std::move(name)),
-      producers_(control.producers_lock),
-      consumers_(control.consumers_lock) {}
+      producers_(control.producers_lock, &wire::ParticipantEntry::producers_busy, header.flags, participants),
+      consumers_(control.consumers_lock, &wire::ParticipantEntry::consumers_busy, header.flags, participants) {}
+
+// ---- Checked reading of what others write --------------------------------------------------------------------------
+
+inline std::uint64_t Ring::checked_extent_at(const std::byte* frame, Position position, Position end) const {
+  const std::uint64_t extent = frame_access::load_once(frame_access::header_of(frame).extent);
+  if (!frame_access::opening_is_right(frame, extent, end - position, segment_id_, position)) [[unlikely]]
+    no_frame_at(position);
+  return extent;
+}
+
+std::uint64_t Ring::extent_at(Position position, Position limit) const {
+  const std::uint64_t offset = this->offset(position);
+  return checked_extent_at(body_ + offset, position, std::min(position + (capacity_ - offset), limit));
+}
+
+void Ring::no_frame_at(Position position) const { corrupt("no frame stands at position " + std::to_string(position)); }
+
+Position Ring::load_head(Position not_before) const {
+  // Pairs with the release store at the end of reserve().
+  const Position head = atomic(control_.head.value).load(kAcquire);
+  if (head - not_before > capacity_ || (head | not_before) % wire::kAlignment != 0) [[unlikely]] {
+    corrupt("its cursors make no sense");
+  }
+  return head;
+}
+
+// Under consumers_lock. A head that was seen earlier is as good as a new one while something lies before it, and spares
+// the cache line that producers write.
+inline Position Ring::seen_head(Position scan) {
+  if (head_seen_ - scan - 1 >= capacity_) head_seen_ = load_head(scan);
+  return head_seen_;
+}
 
 // ---- Step 1: reserve -----------------------------------------------------------------------------------------------
 
@@ -59,35 +89,46 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
                           const os::Deadline& deadline, std::span<Place> out) {
   const Guard guard(*this, producers_, me, deadline);
   if (!guard.held()) return 0;
-  Position head = load_head(atomic(control_.tail).load(kRelaxed));
+  Position tail = atomic(control_.tail).load(kRelaxed);
+  Position head = load_head(tail);
   std::size_t count = extents.size();
-  if (limits.max_objects != 0) count = std::min(count, slots(me, head, extents[0].extent, limits, deadline));
+  if (limits.max_objects != 0) [[unlikely]] {
+    count = std::min(count, slots(me, head, extents[0].extent, limits, deadline));
+    tail = atomic(control_.tail).load(kRelaxed);
+  }
+  const Body body = this->body();  // the stores below could change *this, for all the compiler knows
+  Position lap = producers_lap_;
   std::uint64_t payload_bytes = 0;
   std::size_t done = 0;
   for (; done < count; ++done) {
-    const std::uint64_t extent = extents[done].extent;
-    if (!fits(head, extent) && !make_room(me, head, done != 0, extent, limits, deadline)) break;
-    if (const std::uint64_t rest = capacity_ - offset(head); rest < extent) {
-      write_frame_opening(head, rest, {FrameState::kPad, 0, 0});
-      head += rest;
+    const FrameExtents& frame = extents[done];
+    if (!body.fits(head, lap, frame.extent, tail)) [[unlikely]] {
+      if (!make_room(me, head, done != 0, frame.extent, limits, deadline)) break;
+      tail = atomic(control_.tail).load(kRelaxed);
+      if (const std::uint64_t rest = capacity_ - offset(head); rest < frame.extent) {
+        open_frame_at(at(head), head, rest, {FrameState::kPad, 0, 0});
+        head += rest;
+      }
+      lap = head - offset(head);
     }
-    write_frame_opening(head, extent, {FrameState::kReserved, 0, me});
+    std::byte* const place = body.memory + (head - lap);
+    open_frame_at(place, head, frame.extent, {FrameState::kReserved, 0, me});
     SHMLANE_CRASH_POINT("ring.reserve.payload_size");
-    atomic(header_at(head).payload_size).store(extents[done].payload_size, kRelaxed);
-    out[done] = {head, at(head)};
-    head += extent;
-    payload_bytes += extents[done].payload_size;
+    frame_access::store(reinterpret_cast<wire::FrameHeader*>(place)->payload_size, frame.payload_size);
+    out[done] = {head, place};
+    head += frame.extent;
+    payload_bytes += frame.payload_size;
   }
-  if (done != 0) {
-    wire::ParticipantEntry& mine = participants_.entry(id_index(me));
-    SHMLANE_CRASH_POINT("ring.reserve.count");
-    add(mine.pushed, done);
-    SHMLANE_CRASH_POINT("ring.reserve.count_bytes");
-    add(mine.pushed_bytes, payload_bytes);
-    SHMLANE_CRASH_POINT("ring.reserve.head");
-    // Publishes the openings; pairs with the acquire load in load_head() of consumers and reapers.
-    atomic(control_.head.value).store(head, kRelease);
-  }
+  if (done == 0) return 0;
+  producers_lap_ = lap;
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  SHMLANE_CRASH_POINT("ring.reserve.count");
+  add_under_lock(mine.pushed, done);
+  SHMLANE_CRASH_POINT("ring.reserve.count_bytes");
+  add_under_lock(mine.pushed_bytes, payload_bytes);
+  SHMLANE_CRASH_POINT("ring.reserve.head");
+  // Publishes the openings; pairs with the acquire load in load_head() of consumers and reapers.
+  atomic(control_.head.value).store(head, kRelease);
   return done;
 }
 
@@ -99,6 +140,7 @@ bool Ring::fits(Position head, std::uint64_t extent) const noexcept {
 
 bool Ring::make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent, const Limits& limits,
                      const os::Deadline& deadline) {
+  if (fits(head, extent)) return true;
   reclaim();
   if (!fits(head, extent) && !batch) help(me, head, extent, limits, deadline);
   return fits(head, extent);
@@ -120,17 +162,30 @@ std::uint64_t Ring::slots(ParticipantId me, Position& head, std::uint64_t extent
   return left();
 }
 
-// The tail moves over finished frames, but never past `read`: consumers may still stand there.
+// The tail moves over finished frames, but never past `read`: consumers may still stand there. What lies before `read` and
+// before every lease is finished for sure, without a look at it.
 void Ring::reclaim() {
   const Position old_tail = atomic(control_.tail).load(kRelaxed);
-  // Pairs with the release store in store_cursor(): consumers look at nothing before it any more.
+  // Pairs with the release store in store_cursor(): consumers look at nothing before it any more, and what they store
+  // before it is seen below.
   const Position read = atomic(control_.read.value).load(kAcquire);
-  if (read - old_tail > capacity_ || old_tail % wire::kAlignment != 0) corrupt("read is not between tail and head");
-  Position tail = old_tail;
+  if (read - old_tail > capacity_ || (old_tail | read) % wire::kAlignment != 0)
+    corrupt("read is not between tail and head");
+  Position tail = std::max(old_tail, oldest_lease(read));
   while (tail != read && finished(control_at(tail).state)) tail += extent_at(tail, read);
   if (tail == old_tail) return;
   SHMLANE_CRASH_POINT("ring.reclaim.tail");
   atomic(control_.tail).store(tail, kRelease);
+}
+
+// The lowest position before `read` that anybody's lease may have, or `read`.
+Position Ring::oldest_lease(Position read) const noexcept {
+  Position oldest = read;
+  for (unsigned index = 0, end = participants_.used(); index < end; ++index) {
+    const Position lease = atomic(participants_.entry(index).oldest_lease).load(kRelaxed);
+    if (participants_.word(index).live() && lease % wire::kAlignment == 0) oldest = std::min(oldest, lease);
+  }
+  return oldest;
 }
 
 // A producer without room moves `read` over finished frames itself: were it to wait for a consumer to do so, all
@@ -138,6 +193,10 @@ void Ring::reclaim() {
 // does not wait for room must not take a busy consumer for a full ring.
 void Ring::help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
                 const os::Deadline& deadline) {
+  if (!limits.drop_oldest) {
+    const Position read = atomic(control_.read.value).load(kAcquire);
+    if (read != head && (read % wire::kAlignment != 0 || !finished(control_at(read).state))) return;
+  }
   const Guard guard = limits.drop_oldest ? Guard(*this, consumers_, me, deadline) : Guard(*this, consumers_, me);
   if (!guard.held()) return;
   move_cursor();
@@ -178,18 +237,12 @@ void Ring::drop(ParticipantId me, Position position) noexcept {
 void Ring::start_again(Position& head) {
   const std::uint64_t rest = capacity_ - offset(head);
   if (rest == capacity_) return;
-  write_frame_opening(head, rest, {FrameState::kPad, 0, 0});
+  open_frame_at(at(head), head, rest, {FrameState::kPad, 0, 0});
   head += rest;
   SHMLANE_CRASH_POINT("ring.start_again.head");
   atomic(control_.head.value).store(head, kRelease);
   move_cursor();
   reclaim();
-}
-
-void Ring::write_frame_opening(Position position, std::uint64_t extent, Control control) noexcept {
-  open_frame(at(position), segment_id_, position, extent);
-  SHMLANE_CRASH_POINT("ring.opening.control");
-  set_control(position, control);
 }
 
 std::uint64_t Ring::count_up_to(std::uint64_t limit) const {
@@ -205,13 +258,8 @@ std::uint64_t Ring::count_up_to(std::uint64_t limit) const {
 // ---- Step 3: commit, abort -----------------------------------------------------------------------------------------
 
 void Ring::commit(ParticipantId me, const Place& place) {
-  const auto control = atomic(reinterpret_cast<wire::FrameHeader*>(place.frame)->control);
-  if (control.load(kRelaxed) != Control{FrameState::kReserved, 0, me}.pack()) [[unlikely]] {
-    throw Evicted("queue '" + name_ + "': the reservation is gone; the other participants took this handle for dead");
-  }
-  SHMLANE_CRASH_POINT("ring.commit");
-  // Publishes metadata and payload; pairs with the acquire load in control_at() by the consumer that takes the frame.
-  control.store(Control{FrameState::kReady, 0, 0}.pack(), kRelease);
+  if (commit_one(me, place.frame)) return;
+  throw Evicted("queue '" + name_ + "': the reservation is gone; the other participants took this handle for dead");
 }
 
 void Ring::abort(ParticipantId me, const Place& place) noexcept {
@@ -225,40 +273,62 @@ void Ring::abort(ParticipantId me, const Place& place) noexcept {
 
 // ---- Step 4: acquire -----------------------------------------------------------------------------------------------
 
-std::size_t Ring::acquire(ParticipantId me, const os::Deadline& deadline, std::span<Place> out) {
+std::size_t Ring::acquire(ParticipantId me, bool first, const os::Deadline& deadline, std::span<Place> out) {
   const Guard guard(*this, consumers_, me, deadline);
   if (!guard.held()) return 0;
   Cursor cursor = load_cursor();
-  const Position head = load_head(cursor.scan);
-  std::size_t done = 0;
+  Position head = seen_head(cursor.scan);
+  const Body body = this->body();  // the stores below could change *this, for all the compiler knows
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  Position lap = consumers_lap_;
   std::uint64_t payload_bytes = 0;
-  for (; done < out.size(); ++done) {
-    const std::optional<Position> found = find_ready(cursor, head);
-    if (!found) break;
-    const std::uint8_t attempt = control_at(*found).attempt;
-    SHMLANE_CRASH_POINT("ring.acquire.lease");
-    set_control(*found, {FrameState::kLeased, attempt, me});
-    payload_bytes += atomic(header_at(*found).payload_size).load(kRelaxed);
-    out[done] = {*found, at(*found)};
-    if (*found == cursor.scan) cursor.scan += extent_at(*found, head);
-    for (std::size_t i = 0; i < cursor.count; ++i) {
-      if (cursor.skipped[i] == *found) cursor.forget(i--);
+  std::size_t done = 0;
+  while (done < out.size()) {
+    std::optional<Position> found = find_ready(cursor, head);
+    if (!found) [[unlikely]] {
+      const Position newer = load_head(cursor.scan);
+      if (newer == head) break;
+      head = head_seen_ = newer;
+      continue;
     }
+    if (*found - lap >= body.capacity) [[unlikely]]
+      lap = *found - offset(*found);
+    std::byte* const frame = body.memory + (*found - lap);
+    auto& header = *reinterpret_cast<wire::FrameHeader*>(frame);
+    const std::uint64_t extent = checked_extent_at(frame, *found, std::min(lap + body.capacity, head));
+    const std::uint8_t attempt = Control::unpack(atomic(header.control).load(kRelaxed)).attempt;
+    if (first || *found < atomic(mine.oldest_lease).load(kRelaxed)) {
+      SHMLANE_CRASH_POINT("ring.acquire.oldest");
+      atomic(mine.oldest_lease).store(*found, kRelaxed);
+      first = false;
+    }
+    SHMLANE_CRASH_POINT("ring.acquire.lease");
+    atomic(header.control).store(Control{FrameState::kLeased, attempt, me}.pack(), kRelease);
+    payload_bytes += frame_access::load_once(header.payload_size);
+    out[done++] = {*found, frame};
+    if (*found == cursor.scan) cursor.scan += extent;
+    cursor.forget_position(*found);
   }
   store_cursor(cursor);
-  if (done != 0) {
-    wire::ParticipantEntry& mine = participants_.entry(id_index(me));
-    SHMLANE_CRASH_POINT("ring.acquire.count");
-    add(mine.popped, done);
-    SHMLANE_CRASH_POINT("ring.acquire.count_bytes");
-    add(mine.popped_bytes, payload_bytes);
-  }
+  if (done == 0) return 0;
+  consumers_lap_ = lap;
+  SHMLANE_CRASH_POINT("ring.acquire.count");
+  add_under_lock(mine.popped, done);
+  SHMLANE_CRASH_POINT("ring.acquire.count_bytes");
+  add_under_lock(mine.popped_bytes, payload_bytes);
   return done;
 }
 
 // The earliest READY frame. A frame found READY behind reserved ones may be its producer's second: whatever was
 // committed before it is READY by now, so look at the earlier ones again, until a look finds none.
-std::optional<Position> Ring::find_ready(Cursor& cursor, Position head) const {
+inline std::optional<Position> Ring::find_ready(Cursor& cursor, Position head) const {
+  const bool at_once = cursor.count == 0 && cursor.scan != head && control_at(cursor.scan).state == FrameState::kReady;
+  if (at_once) [[likely]]
+    return cursor.scan;
+  return search_ready(cursor, head);
+}
+
+std::optional<Position> Ring::search_ready(Cursor& cursor, Position head) const {
   bool passed_reserved = false;
   std::optional<Position> found = first_ready(cursor, head, passed_reserved);
   while (found && passed_reserved) {
@@ -337,43 +407,7 @@ void Ring::store_cursor(const Cursor& cursor) noexcept {
   atomic(control_.read.value).store(cursor.read(), kRelease);
 }
 
-// ---- Steps 5 and 6: view, release ----------------------------------------------------------------------------------
-
-FrameView Ring::view(const Place& place) const {
-  return parse_frame(place.frame, capacity_ - offset(place.position), segment_id_, place.position);
-}
-
-unsigned Ring::attempt_of(const Place& place) noexcept {
-  return Control::unpack(atomic(reinterpret_cast<wire::FrameHeader*>(place.frame)->control).load(kRelaxed)).attempt;
-}
-
-void Ring::release(ParticipantId me, const Place& place) noexcept {
-  const auto control = atomic(reinterpret_cast<wire::FrameHeader*>(place.frame)->control);
-  const Control found = Control::unpack(control.load(kRelaxed));
-  if (found.state != FrameState::kLeased || found.owner != me) return;
-  SHMLANE_CRASH_POINT("ring.release");
-  // Pairs with the acquire load in reclaim(): our reads are over before a producer writes there again.
-  control.store(Control{FrameState::kFree, 0, 0}.pack(), kRelease);
-}
-
-// ---- Checked reading of what others write --------------------------------------------------------------------------
-
-std::uint64_t Ring::extent_at(Position position, Position limit) const {
-  const std::uint64_t available = std::min(capacity_ - offset(position), limit - position);
-  const std::uint64_t extent = checked_extent(at(position), available, segment_id_, position);
-  if (extent == 0) [[unlikely]]
-    corrupt("no frame stands at position " + std::to_string(position));
-  return extent;
-}
-
-Position Ring::load_head(Position not_before) const {
-  // Pairs with the release store at the end of reserve().
-  const Position head = atomic(control_.head.value).load(kAcquire);
-  if (head - not_before > capacity_ || (head | not_before) % wire::kAlignment != 0) [[unlikely]] {
-    corrupt("its cursors make no sense");
-  }
-  return head;
-}
+// ---- Steps 5 and 6: see ring_ordinary.hpp ----------------------------------------------------------------------------------
 
 void Ring::corrupt(const std::string& what) const {
   throw Corrupt("queue '" + name_ + "' is corrupt: " + what + "; remove it with: shmlane rm --force " + name_);

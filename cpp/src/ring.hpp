@@ -42,6 +42,13 @@ struct Place {  // a frame in the ring, as its present owner sees it
   std::byte* frame;
 };
 
+struct Taking {  // a frame that was just leased
+  Place place;
+  FrameView view;
+  unsigned attempt;
+  bool sound;  // else `view` says nothing, and Ring::view() what is wrong
+};
+
 struct Limits {                   // what a producer asks for beyond room
   std::uint64_t max_objects = 0;  // waiting in the ring at most; 0: no limit
   bool drop_oldest = false;       // make room by dropping what nobody has taken yet
@@ -56,6 +63,15 @@ class Ring {
   // Every call that locks throws Corrupt or Evicted. If a living holder keeps the lock past the deadline (it is stopped,
   // or was put off its core in the wrong moment), nothing is done and the answer is 0 or false.
 
+  // Steps 1 and 4 for one frame in the ordinary case (ring_ordinary.hpp); false, and nothing done, in any other. The frame
+  // must fit the capacity.
+  bool reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept;
+  bool acquire_one(ParticipantId me, bool first, Taking& out) noexcept;
+  // In a forked child, before its first use there.
+  void forget_holds() noexcept {
+    producers_.forget();
+    consumers_.forget();
+  }
   // Reserves room for the first n of `extents` under one lock, n as large as fits, 0 for a full ring; returns n.
   std::size_t reserve(ParticipantId me, std::span<const FrameExtents> extents, const Limits& limits,
                       const os::Deadline& deadline, std::span<Place> out);
@@ -64,21 +80,28 @@ class Ring {
   // Gives a reservation back. Nothing happens if it is no longer this participant's.
   void abort(ParticipantId me, const Place& place) noexcept;
 
-  // Takes the first n READY frames under one lock, n at most out.size(), 0 for an empty ring; returns n.
-  std::size_t acquire(ParticipantId me, const os::Deadline& deadline, std::span<Place> out);
+  // Takes the first n READY frames under one lock, n at most out.size(), 0 for an empty ring; returns n. `first`: the
+  // participant surely holds no other lease.
+  std::size_t acquire(ParticipantId me, bool first, const os::Deadline& deadline, std::span<Place> out);
   // The contents of a frame that is leased by the caller. Throws Corrupt.
   [[nodiscard]] FrameView view(const Place& place) const;
-  [[nodiscard]] static unsigned attempt_of(const Place& place) noexcept;
+  [[nodiscard]] static unsigned attempt_of(const Place& place) noexcept {
+    return Control::unpack(atomic(reinterpret_cast<wire::FrameHeader*>(place.frame)->control).load(kRelaxed)).attempt;
+  }
   // Gives a lease back. Nothing happens if it is no longer this participant's.
-  void release(ParticipantId me, const Place& place) noexcept;
+  void release(ParticipantId me, std::byte* frame) noexcept;
 
   // Whether acquire would take something now, or reserve find room for `extent` bytes.
   [[nodiscard]] bool has_ready(ParticipantId me, const os::Deadline& deadline);
   [[nodiscard]] bool has_room(ParticipantId me, std::uint64_t extent, const Limits& limits,
                               const os::Deadline& deadline);
-  // Looks without a lock, for who spins: false if surely nothing has come, or nothing was given back.
+  // Looks without a lock, for who spins: false if surely nothing has come, or too little was given back to be worth the
+  // disturbance of those who give back.
   [[nodiscard]] bool maybe_ready() const noexcept;
-  [[nodiscard]] bool maybe_room() const noexcept;
+  [[nodiscard]] bool maybe_room(std::uint64_t extent) const noexcept;
+  // Bytes that somebody is writing, or reading, at the very place that a consumer, or a producer, waits for.
+  [[nodiscard]] std::uint64_t being_written() const noexcept;
+  [[nodiscard]] std::uint64_t being_read() const noexcept;
 
   // Settles what a dead participant held and frees its entry: RESERVED -> ABANDONED, LEASED -> READY again, or FREE.
   // Idempotent, and may itself die at any step. False if somebody else was faster or the participant is alive.
@@ -123,25 +146,38 @@ class Ring {
   [[nodiscard]] std::uint64_t slots(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits,
                                     const os::Deadline& deadline);
   void reclaim();
+  [[nodiscard]] Position oldest_lease(Position read) const noexcept;
+  [[nodiscard]] std::uint64_t payload_in_state(Position position, wire::FrameState state) const noexcept;
   void help(ParticipantId me, Position& head, std::uint64_t extent, const Limits& limits, const os::Deadline& deadline);
   void drop_oldest(ParticipantId me, Position head, std::uint64_t extent);
   void drop(ParticipantId me, Position position) noexcept;
   void start_again(Position& head);
-  void write_frame_opening(Position position, std::uint64_t extent, Control control) noexcept;
+  void open_frame_at(std::byte* frame, Position position, std::uint64_t extent, Control control) const noexcept;
+  bool take_next(wire::RingControl& control, ParticipantId me, bool first, Taking& out) noexcept;
+  bool commit_one(ParticipantId me, std::byte* frame) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;
 
   [[nodiscard]] Cursor load_cursor() const;
   void store_cursor(const Cursor& cursor) noexcept;
   bool move_cursor();  // whether it found a READY frame
   [[nodiscard]] std::optional<Position> find_ready(Cursor& cursor, Position head) const;
+  [[nodiscard]] std::optional<Position> search_ready(Cursor& cursor, Position head) const;
   [[nodiscard]] std::optional<Position> first_ready(Cursor& cursor, Position limit, bool& passed_reserved) const;
   void reset_cursor(Position read) noexcept;
   void settle_all(ParticipantId owner);
   void settle(Position position, Control control, ParticipantId owner) noexcept;
 
-  [[nodiscard]] std::uint64_t offset(Position position) const noexcept {
-    return mask_ != 0 ? position & mask_ : position % capacity_;
-  }
+  // Where the bytes are, in a copy that the compiler can keep in registers.
+  struct Body {
+    std::byte* memory;
+    std::uint64_t capacity;
+    // Whether a frame finds room at `head` without a PAD, given where the lap of the ring began.
+    [[nodiscard]] bool fits(Position head, Position lap, std::uint64_t extent, Position tail) const noexcept {
+      return head - lap <= capacity - extent && head - tail <= capacity - extent;
+    }
+  };
+  [[nodiscard]] Body body() const noexcept { return {body_, capacity_}; }
+  [[nodiscard]] std::uint64_t offset(Position position) const noexcept { return position % capacity_; }
   [[nodiscard]] std::byte* at(Position position) const noexcept { return body_ + offset(position); }
   [[nodiscard]] wire::FrameHeader& header_at(Position position) const noexcept {
     return *reinterpret_cast<wire::FrameHeader*>(at(position));
@@ -155,19 +191,25 @@ class Ring {
   }
   // The frame's length. Throws Corrupt unless its opening is right and it ends at or before `limit`.
   [[nodiscard]] std::uint64_t extent_at(Position position, Position limit) const;
+  [[nodiscard]] std::uint64_t checked_extent_at(const std::byte* frame, Position position, Position end) const;
+  [[noreturn]] void no_frame_at(Position position) const;
   // Throws Corrupt unless it is aligned and at most one capacity after `not_before`.
   [[nodiscard]] Position load_head(Position not_before) const;
+  [[nodiscard]] Position seen_head(Position scan);
   [[noreturn]] void corrupt(const std::string& what) const;
 
   wire::RingControl& control_;
   std::byte* body_;
   std::uint64_t capacity_;
-  std::uint64_t mask_;  // capacity - 1 if that is a power of two, else 0
   std::uint64_t segment_id_;
   Participants participants_;
   std::string name_;
   OwnerLock producers_;
   OwnerLock consumers_;
+  // What this handle remembers, so that the ordinary path divides nothing and reads no line that the other side writes.
+  Position producers_lap_ = 0;  // where the lap began in which it last reserved; under producers_lock
+  Position consumers_lap_ = 0;  // in which it last acquired; under consumers_lock
+  Position head_seen_ = 0;      // under consumers_lock
 };
 
 }  // namespace shmlane

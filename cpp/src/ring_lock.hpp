@@ -13,9 +13,9 @@ namespace shmlane {
 class Ring::Guard {
  public:
   // Waits for the lock until the deadline; ask held(). Throws Evicted.
-  Guard(Ring& ring, const OwnerLock& lock, ParticipantId me, const os::Deadline& deadline) : lock_(lock) {
+  Guard(Ring& ring, OwnerLock& lock, ParticipantId me, const os::Deadline& deadline) : lock_(lock) {
     if (!lock.try_lock_free(me)) [[unlikely]]
-      settle(ring, lock.lock(me, ring.participants_, deadline), me);
+      settle(ring, lock.lock(me, deadline), me);
     if (held_ && !ring.participants_.owns_entry(me)) [[unlikely]] {
       lock_.unlock();
       throw Evicted("queue '" + ring.name_ +
@@ -24,9 +24,7 @@ class Ring::Guard {
     }
   }
   // Does not wait.
-  Guard(Ring& ring, const OwnerLock& lock, ParticipantId me) : lock_(lock) {
-    settle(ring, lock.try_lock(me, ring.participants_), me);
-  }
+  Guard(Ring& ring, OwnerLock& lock, ParticipantId me) : lock_(lock) { settle(ring, lock.try_lock(me), me); }
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
   ~Guard() {
@@ -43,7 +41,7 @@ class Ring::Guard {
     if (&lock_ == &ring.consumers_) ring.reset_cursor(atomic(ring.control_.read.value).load(kAcquire));
   }
 
-  const OwnerLock& lock_;
+  OwnerLock& lock_;
   bool held_ = true;
 };
 

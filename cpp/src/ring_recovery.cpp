@@ -10,6 +10,10 @@ namespace shmlane {
 
 using wire::FrameState;
 
+namespace {
+constexpr std::uint64_t kWorthwhile = 32 * 1024;  // bytes given back at once, for a producer that spins
+}
+
 // ---- Recovery (SPEC 5.7) -------------------------------------------------------------------------------------------
 
 bool Ring::reap(ParticipantId me, ParticipantId dead, const os::Deadline& deadline) {
@@ -94,6 +98,13 @@ bool Ring::has_room(ParticipantId me, std::uint64_t extent, const Limits& limits
 
 bool Ring::maybe_ready() const noexcept {
   const Position scan = atomic(control_.scan).load(kRelaxed);
+  if (scan % wire::kAlignment != 0) return true;
+  // The frame that comes next, before `head`: it is what the producer writes last, and then one line less is shared.
+  const FrameState state = control_at(scan).state;
+  if (atomic(control_.skipped_count).load(kRelaxed) == 0 && state == FrameState::kReserved) {
+    const Position next = scan + atomic(header_at(scan).extent).load(kRelaxed);
+    return atomic(control_.head.value).load(kRelaxed) - next - 1 < capacity_;
+  }
   if (atomic(control_.head.value).load(kRelaxed) != scan) return true;
   const std::uint64_t count = std::min<std::uint64_t>(atomic(control_.skipped_count).load(kRelaxed), wire::kMaxSkipped);
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -103,11 +114,26 @@ bool Ring::maybe_ready() const noexcept {
   return false;
 }
 
-bool Ring::maybe_room() const noexcept {
+bool Ring::maybe_room(std::uint64_t extent) const noexcept {
   const Position tail = atomic(control_.tail).load(kRelaxed);
-  if (tail % wire::kAlignment != 0 || tail == atomic(control_.head.value).load(kRelaxed)) return true;
-  const FrameState state = control_at(tail).state;
-  return state != FrameState::kReserved && state != FrameState::kReady && state != FrameState::kLeased;
+  const Position head = atomic(control_.head.value).load(kRelaxed);
+  const Position read = atomic(control_.read.value).load(kRelaxed);
+  if (tail % wire::kAlignment != 0 || tail == head) return true;
+  return read - tail >= std::min(head - tail, std::max(extent, std::min(capacity_ / 4, kWorthwhile)));
+}
+
+std::uint64_t Ring::payload_in_state(Position position, FrameState state) const noexcept {
+  if (position % wire::kAlignment != 0 || control_at(position).state != state) return 0;
+  return std::min(atomic(header_at(position).payload_size).load(kRelaxed), capacity_);
+}
+
+std::uint64_t Ring::being_written() const noexcept {
+  const Position scan = atomic(control_.scan).load(kRelaxed);
+  return scan == atomic(control_.head.value).load(kRelaxed) ? 0 : payload_in_state(scan, FrameState::kReserved);
+}
+
+std::uint64_t Ring::being_read() const noexcept {
+  return payload_in_state(atomic(control_.tail).load(kRelaxed), FrameState::kLeased);
 }
 
 // Under the lock nobody overwrites what lies behind `read`, whoever attaches meanwhile.
@@ -145,8 +171,8 @@ Ring::Contents Ring::contents() const noexcept {
 }
 
 std::string Ring::obstacle() const {
-  for (const OwnerLock& lock : {producers_, consumers_}) {
-    const ParticipantId holder = lock.holder();
+  for (const OwnerLock* lock : {&producers_, &consumers_}) {
+    const ParticipantId holder = lock->holder();
     if (holder != 0) return participants_.describe(holder) + " holds a lock of the ring; is it stopped?";
   }
   const Position tail = atomic(control_.tail).load(kAcquire);

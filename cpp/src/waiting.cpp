@@ -41,7 +41,7 @@ void WaitPlace::Sleeper::announce() noexcept {
   if (place_.full_fence()) {
     os::full_fence();
   } else {
-    os::impose_barrier();
+    static_cast<void>(os::impose_barrier());
   }
 }
 

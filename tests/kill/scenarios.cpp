@@ -7,7 +7,7 @@ namespace kill_tests {
 const std::vector<Scenario>& scenarios() {
   static const std::vector<Scenario> all = [] {
     std::vector<Scenario> joined;
-    for (const auto group : {attaching, producing, consuming, waiting, reaping_and_leaving}) {
+    for (const auto group : {attaching, producing, consuming, waiting, locking, reaping_and_leaving}) {
       const std::vector<Scenario> some = group();
       joined.insert(joined.end(), some.begin(), some.end());
     }

@@ -17,6 +17,7 @@ std::vector<Scenario> attaching();
 std::vector<Scenario> producing();
 std::vector<Scenario> consuming();
 std::vector<Scenario> waiting();
+std::vector<Scenario> locking();
 std::vector<Scenario> reaping_and_leaving();
 
 // All of them.

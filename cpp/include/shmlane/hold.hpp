@@ -50,20 +50,33 @@ class SHMLANE_EXPORT Reservation {
 
 // A frame held by one consumer and read in place. Released at the end of its life; may outlive its Consumer.
 class SHMLANE_EXPORT Lease : public Received {
+  struct Parts {
+    FrameView view;
+    unsigned attempt;
+    std::shared_ptr<QueueCore> core;
+    std::byte* frame;
+    std::uint64_t participant;
+  };
+
  public:
   Lease() = default;
-  Lease(Lease&& other) noexcept;
+  // Only a Consumer can name what this takes.
+  explicit Lease(Parts&& parts)
+      : Received(parts.view, parts.attempt),
+        core_(std::move(parts.core)),
+        frame_(parts.frame),
+        participant_(parts.participant) {}
+  Lease(Lease&& other) noexcept = default;
   Lease& operator=(Lease&& other) noexcept;
-  ~Lease();
+  ~Lease() {
+    if (core_ != nullptr) release();
+  }
 
   // Gives the frame back; every later use of this lease throws Closed. Any order among leases.
   void release() noexcept;
 
  private:
   friend class Consumer;
-  Lease(FrameView view, unsigned attempt, std::shared_ptr<QueueCore> core, std::byte* frame, std::uint64_t participant)
-      : Received(view, attempt), core_(std::move(core)), frame_(frame), participant_(participant) {}
-
   std::shared_ptr<QueueCore> core_;
   std::byte* frame_ = nullptr;
   std::uint64_t participant_ = 0;

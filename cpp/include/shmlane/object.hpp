@@ -98,6 +98,8 @@ class Taken {
   static Taken end() { return Taken(true); }
   // NOLINTNEXTLINE(google-explicit-constructor): a T is the ordinary outcome
   Taken(T object) : object_(std::move(object)) {}
+  template <class... Parts>
+  explicit Taken(std::in_place_t in_place, Parts&&... parts) : object_(in_place, std::forward<Parts>(parts)...) {}
 
   explicit operator bool() const noexcept { return object_.has_value(); }
   [[nodiscard]] bool empty() const noexcept { return !object_ && !ended_; }

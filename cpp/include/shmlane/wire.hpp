@@ -14,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "the wire format is li
 
 inline constexpr std::uint64_t kMagic = 0x00656e616c6d6873;  // "shmlane\0"
 inline constexpr std::uint32_t kVersion = 1;
-inline constexpr std::uint64_t kLayout = 0x2026112100000001;  // changes whenever a struct below changes
+inline constexpr std::uint64_t kLayout = 0x2026112100000002;  // changes whenever a struct below changes
 inline constexpr std::size_t kAlignment = 64;                 // of frames, payloads and list items; one cache line
 inline constexpr std::size_t kPageSize = 4096;
 inline constexpr std::uint32_t kMaxParticipants = 512;
@@ -29,6 +29,8 @@ enum class SegmentState : std::uint32_t {
   kReady = 2,    // the body is laid out
   kRemoved = 3,  // its name is gone or about to go
 };
+
+inline constexpr std::uint64_t kBiased = std::uint64_t{1} << 63;  // in a lock: nobody holds it, it is left to that id
 
 inline constexpr std::uint32_t kFlagFullFence = 1;  // somebody cannot use membarrier: every publisher fences (W-32)
 
@@ -66,9 +68,11 @@ struct ParticipantEntry {  // at kTableOffset + index * sizeof
   std::uint8_t on_death;
   std::uint8_t max_attempts;
   std::uint16_t reserved0;
-  std::uint64_t attached_ns;  // since the UNIX epoch
-  char process_name[24];      // for people only; ends with NUL
-  std::uint64_t reserved1;
+  std::uint64_t attached_ns;     // since the UNIX epoch
+  char process_name[16];         // for people only; ends with NUL
+  std::uint64_t oldest_lease;    // atomic; no frame before this position is leased by this participant (W-51)
+  std::uint32_t producers_busy;  // atomic; 1 while inside producers_lock by its being left to this participant (W-39)
+  std::uint32_t consumers_busy;  // atomic; the same for consumers_lock
   // Counters (atomic), carried on by the entry's next owner: totals are sums over the table. The first two and popped*
   // are written under the lock of their side by the owner alone.
   std::uint64_t aborted;  // of `pushed`, reservations that were given back
@@ -89,12 +93,12 @@ struct Line {  // one word alone on its cache line
 
 struct RingControl {  // at kControlOffset; each group on cache lines of its own
   // Written by the holder of producers_lock.
-  std::uint64_t producers_lock;  // atomic; id of the holder, 0 = free
+  std::uint64_t producers_lock;  // atomic; id of the holder, 0 = free; with kBiased: left to that id
   std::uint64_t tail;            // atomic; oldest byte still in use
   std::uint64_t reserved0[6];
   Line head;  // atomic; end of the newest frame; written by the holder of producers_lock
   // Written by the holder of consumers_lock.
-  std::uint64_t consumers_lock;  // atomic; id of the holder, 0 = free
+  std::uint64_t consumers_lock;  // atomic; as producers_lock
   std::uint64_t scan;            // atomic; nothing deliverable in [read, scan) but at the skipped positions
   std::uint64_t skipped_count;   // atomic
   std::uint64_t reserved1[5];

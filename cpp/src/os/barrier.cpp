@@ -16,9 +16,9 @@ bool register_barrier() noexcept {
 #endif
 }
 
-void impose_barrier() noexcept {
+bool impose_barrier() noexcept {
   full_fence();
-  ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
 }  // namespace shmlane::os

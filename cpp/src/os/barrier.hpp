@@ -10,8 +10,8 @@ namespace shmlane::os {
 // Registers this process to receive expedited barriers; false where kernel or container refuse. Again after a fork.
 bool register_barrier() noexcept;
 
-// A full barrier on every running thread of every registered process.
-void impose_barrier() noexcept;
+// A full barrier on every running thread of every registered process; false where kernel or container refuse.
+bool impose_barrier() noexcept;
 
 inline void full_fence() noexcept {
 #if !defined(SHMLANE_TSAN)  // it understands no fences; in its build every access is sequentially consistent instead

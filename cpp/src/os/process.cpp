@@ -27,9 +27,9 @@ std::uint64_t random_u64() {
   return value;
 }
 
-unsigned usable_cores() noexcept {
-  cpu_set_t set;
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+unsigned online_cores() noexcept {
+  const long count = ::sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? static_cast<unsigned>(count) : 1;
 }
 
 void yield_core() noexcept { ::sched_yield(); }

@@ -10,7 +10,8 @@ namespace shmlane::os {
 std::uint32_t process_id() noexcept;
 std::string process_name();
 std::uint64_t random_u64();
-unsigned usable_cores() noexcept;
+// Not only those that this process is pinned to: the one that it waits for may run elsewhere.
+unsigned online_cores() noexcept;
 void yield_core() noexcept;
 
 }  // namespace shmlane::os
