@@ -15,6 +15,9 @@
  * on, and spin reports it as an invalid end state. Nothing but deaths and repairs moves a cursor back, so no two tries
  * can undo each other.
  *
+ * -DOLDEST: tail jumps over what lies before read and every consumer's oldest lease. Its loads of these are steps of
+ * their own, since consumers go on meanwhile.
+ *
  * Each -DBUG_x brings one flaw back; see README.md for the configurations.
  */
 #ifndef CAP
@@ -94,6 +97,10 @@ byte producers_lock, consumers_lock, head, tail, read, scan, skipped_count, skip
 byte state[CAP], owner[CAP], attempt[CAP];                 /* the control word of the frame at this offset */
 byte sentinel[CAP], extent[CAP], number[CAP], payload[CAP];  /* 1 + position; units; which frame; one value per unit */
 byte word[NE], generation[NE];
+#ifdef OLDEST
+byte oldest[NE];           /* oldest_lease; 0 for whatever lies before tail, which comes to the same */
+#define NONE 255           /* at first */
+#endif
 #ifdef TABLE
 byte epoch;
 #endif
@@ -169,9 +176,18 @@ static int all_served(int consumer) {
 #define INVARIANT assert(tail <= read && read <= scan && scan <= head && head <= tail + CAP)
 
 /* ---- Locks, and what every operation is made of ------------------------------------------------------------------ */
-#ifdef FINE               /* here a step may end, too: checks that the coarse steps hide nothing */
+#ifdef FINE
+#define PAUSES
+#endif
+#ifdef OLDEST
+#define PAUSES
+#endif
+#ifdef PAUSES              /* the end of a step in the middle of an operation */
 bool paused[NW];
-#define PAUSE paused[i] = 1; !paused[i];
+#define YIELD paused[i] = 1; !paused[i]
+#endif
+#ifdef FINE               /* here a step may end, too: checks that the coarse steps hide nothing */
+#define PAUSE YIELD;
 #else
 #define PAUSE
 #endif
@@ -218,6 +234,9 @@ inline claim(role) {
     :: else -> break
     od;
     assert(x < NE);
+#ifdef OLDEST
+    oldest[x] = NONE;
+#endif
     byte_held[x] = 1; generation[x]++; word[x] = role; me[i] = ID(x); x = 0
   }
 #ifdef TABLE
@@ -249,6 +268,47 @@ inline store_cursor() {    /* W-57 */
   MAYDIE;
   d_step { read = (c_count != 0 -> c_skipped[0] : c_scan); INVARIANT }
 }
+#ifdef OLDEST
+/* r = read, x = the lowest of it and of the oldest leases of the living: one load after the other */
+inline load_oldest() {
+  y = 0;
+  do
+  :: y < NE && word[y] != CONSUMER -> y++
+  :: y < NE && word[y] == CONSUMER -> if :: oldest[y] < x -> x = oldest[y] :: else fi; y++; YIELD
+  :: y == NE -> y = 0; break
+  od
+}
+inline jump() {
+#ifdef BUG_OLDEST_FIRST
+  x = NONE;
+  load_oldest();
+  r = read;
+  if :: r < x -> x = r :: else fi;
+#else
+  r = read; x = r;
+  YIELD;
+  load_oldest();
+#endif
+  skip;                    /* spin does not jump into a d_step */
+  d_step {
+    do
+    :: tail < x -> assert(FINISHED(state[O(tail)])); pass_one()
+    :: else -> break
+    od;
+    do
+    :: tail < r && FINISHED(state[O(tail)]) -> pass_one()
+    :: else -> break
+    od;
+    y = 0; do :: y < NE -> if :: oldest[y] < tail -> oldest[y] = 0 :: else fi; y++ :: else -> break od;
+    x = 0; y = 0; r = 0; INVARIANT
+  }
+}
+inline pass_one() {
+  y = tail; tail = tail + extent[O(tail)];
+  state[O(y)] = 0; attempt[O(y)] = 0; sentinel[O(y)] = 0; extent[O(y)] = 0; number[O(y)] = 0
+}
+#define reclaim() jump()
+#else
 inline reclaim() {         /* W-51; what tail has passed is garbage */
   d_step {
 #ifdef BUG_PAST_READ
@@ -263,6 +323,7 @@ inline reclaim() {         /* W-51; what tail has passed is garbage */
     x = 0; INVARIANT
   }
 }
+#endif
 inline open_frame(position, what, who, units, which) {     /* W-54: sentinel, extent, then the control word */
   d_step {
     sentinel[O(position)] = position + 1; extent[O(position)] = units; number[O(position)] = which;
@@ -394,7 +455,12 @@ inline reap() {            /* the dead y */
      :: else -> break
      od;
      skip;                 /* spin does not jump into a d_step */
-     d_step { word[IDX(y)] = 0; generation[IDX(y)] = GEN(y) };
+     d_step {
+       word[IDX(y)] = 0; generation[IDX(y)] = GEN(y)
+#ifdef OLDEST
+       ; oldest[IDX(y)] = 0
+#endif
+     };
 #ifdef TABLE
      epoch++;
 #endif
@@ -634,7 +700,24 @@ die:   kill(); d_step { q = 0; m = 0 }
 }
 
 /* ---- A consumer ---------------------------------------------------------------------------------------------------- */
+#ifdef OLDEST
+inline store_oldest() {
+  d_step {
+#ifdef BUG_OLDEST_RAISED
+    oldest[IDX(me[i])] = c_found - 1
+#else
+    if :: (a == 0 && b == 0) || c_found - 1 < oldest[IDX(me[i])] -> oldest[IDX(me[i])] = c_found - 1 :: else fi
+#endif
+  };
+  MAYDIE
+}
+#endif
 inline lease() {           /* W-57 */
+#ifdef OLDEST
+#ifndef BUG_OLDEST_AFTER_LEASE
+  store_oldest();
+#endif
+#endif
   d_step {
     x = c_found - 1;
     assert(state[O(x)] == READY && x < head && fate[number[O(x)]] == PENDING);
@@ -754,7 +837,12 @@ loop:
 #ifdef BATCH
              :: MAYTAKE -> c_limit = c_head; c_found = 0; c_passed = 0; c_index = 0      /* another one under this lock */
 #endif
-             :: true -> store_cursor(); MAYDIE; d_step { consumers_lock = 0; forget_copy() }
+             :: true ->
+                store_cursor(); MAYDIE;
+#ifdef BUG_OLDEST_AFTER_LEASE
+                oldest[IDX(me[i])] = (a != 0 && (b == 0 || a < b) -> a : b) - 1; MAYDIE;
+#endif
+                d_step { consumers_lock = 0; forget_copy() }
              fi
 #endif
           :: else ->
@@ -850,7 +938,7 @@ proctype judge() {         /* nothing is lost */
     x = 0
   }
 }
-#ifdef FINE
+#ifdef PAUSES
 proctype scheduler() {
 end:
   do
@@ -874,10 +962,14 @@ init {
     :: else -> break
     od;
     x = 0;
+#ifdef OLDEST
+    do :: x < NE -> oldest[x] = NONE; x++ :: else -> break od;
+    x = 0;
+#endif
     do :: x < NP -> run producer(x); x++ :: else -> break od;
     do :: x < NW -> run consumer(x); x++ :: else -> break od;
     x = 0;
-#ifdef FINE
+#ifdef PAUSES
     run scheduler();
 #endif
     run judge()
