@@ -85,7 +85,7 @@ FAILS = [
     Run("ring", "-DOLDEST -DTWO -DBUG_OLDEST_RAISED", "the oldest lease is raised beyond another one (W-57)"),
     Run("lock", "-DBUG_NO_BARRIER", "the newcomer imposes no barrier (W-39)", quick=True),
     Run("lock", "-DBUG_NO_SECOND_LOOK", "the owner enters without looking at the word again (W-39)"),
-    Run("lock", "-DBUG_NO_BARRIER_FROM_DEAD", "the heir of a dead newcomer imposes no barrier and does not look (W-39)"),
+    Run("lock", "-DBUG_NO_BARRIER_FROM_DEAD", "the heir of a dead newcomer neither imposes a barrier nor looks (W-39)"),
     Run("lock", "-DBUG_GIVE_UP_FREES", "who gives up stores 0 instead of what it found (W-39)"),
     Run("lock", "-DBUG_DEAD_BUSY_FORGOTTEN", "an owner that died inside is overlooked (W-39)"),
     Run("lock", "-DBUG_CLEAR_EARLY", "flags of the dead are cleared while a living one's is 1 (W-39)"),
