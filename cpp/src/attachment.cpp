@@ -230,15 +230,11 @@ void Attachment::leave(const std::function<bool()>& settle) noexcept {
     if (last && served && finished && may_remove && segment_->state() != wire::SegmentState::kRemoved) {
       retire(*segment_);
     }
-    free_entry();
+    participants_.free_entry(me_);
   } catch (const std::exception& error) {
+    // Some frames may still be ours: with the entry's word as it is, the others settle them as after a death.
     log(LogLevel::kWarning, "queue '" + name() + "': left without tidying up: " + error.what());
-    free_entry();
   }
-}
-
-void Attachment::free_entry() noexcept {
-  participants_.free_entry(me_);
   participants_.unlock_own_byte(me_);
   wake_everybody();
 }

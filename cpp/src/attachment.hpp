@@ -72,14 +72,13 @@ class Attachment final : private os::ForkAware {
   void drop_role() noexcept;
   // Calls settle(), which gives back what this participant holds and says whether nothing is left for others, then frees
   // the entry. If nothing is left, the last living participant removes the segment (unless unlink is off); else it stays
-  // for who comes later. Never throws: what goes wrong is logged.
+  // for who comes later. Never throws: if settle() does, that is logged, and this participant left to be reaped (W-45).
   void leave(const std::function<bool()>& settle) noexcept;
   void wake_everybody() noexcept;
 
  private:
   void in_forked_child() noexcept override;
   void renew();
-  void free_entry() noexcept;
   [[nodiscard]] bool try_attach(const std::string& file_name, const std::string& name);
   [[nodiscard]] os::ShmFile open_file(const std::string& file_name, const std::string& name) const;
   void make(os::ShmFile& file, const std::string& name) const;

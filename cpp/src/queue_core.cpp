@@ -73,7 +73,9 @@ void QueueCore::leave() noexcept {
     if (ring() == nullptr) return true;
     const ParticipantId me = counted_for_.load(std::memory_order_relaxed);
     reap_all(me);
-    ring()->give_back_all(me, os::Deadline(kLockPatience));
+    if (!ring()->give_back_all(me, os::Deadline(kLockPatience))) {
+      throw TimedOut("a lock of the ring was not to be had: " + ring()->obstacle());
+    }
     // Looked at without a lock: others would move the frames meanwhile. It matters only if there are none.
     return !participants().anyone_alive_but(me) && ring()->empty();
   });

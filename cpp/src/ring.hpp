@@ -107,7 +107,7 @@ class Ring {
   // Idempotent, and may itself die at any step. False if somebody else was faster or the participant is alive.
   bool reap(ParticipantId me, ParticipantId dead, const os::Deadline& deadline);
   // Settles what a living participant holds, at its own end.
-  void give_back_all(ParticipantId me, const os::Deadline& deadline);
+  [[nodiscard]] bool give_back_all(ParticipantId me, const os::Deadline& deadline);
   // Whether no frame is RESERVED or READY; false if the lock was not to be had.
   [[nodiscard]] bool drained(ParticipantId me, const os::Deadline& deadline);
   // Whether no object waits and none is held. Without a lock: for when nobody else lives.

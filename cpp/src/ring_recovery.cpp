@@ -28,11 +28,13 @@ bool Ring::reap(ParticipantId me, ParticipantId dead, const os::Deadline& deadli
   return true;
 }
 
-void Ring::give_back_all(ParticipantId me, const os::Deadline& deadline) {
+bool Ring::give_back_all(ParticipantId me, const os::Deadline& deadline) {
   const Guard producers(*this, producers_, me, deadline);
-  if (!producers.held()) return;
+  if (!producers.held()) return false;
   const Guard consumers(*this, consumers_, me, deadline);
-  if (consumers.held()) settle_all(me);
+  if (!consumers.held()) return false;
+  settle_all(me);
+  return true;
 }
 
 void Ring::settle_all(ParticipantId owner) {

@@ -7,6 +7,7 @@
 
 #include "atomic.hpp"
 #include "participants.hpp"
+#include "queue_core.hpp"
 #include "shmlane/queue.hpp"
 #include "support/payloads.hpp"
 #include "support/processes.hpp"
@@ -169,6 +170,64 @@ TEST_CASE_FIXTURE(ShmTest, "a lock whose holder is killed is taken over, and cou
   CHECK(other.push("x", 20s) == PushResult::kPushed);
   CHECK(text(*consumer.pop(20s)) == "x");
   CHECK(other.stat().recovered == 1);
+}
+
+// ---- Leaving without having settled everything ---------------------------------------------------------------------
+
+// A consumer that holds a frame for which there is no lease any more, as after a copy that failed.
+struct Holder {
+  explicit Holder(const std::string& name) : core(name, {}, shmlane::wire::kRoleConsumer, {}) {
+    shmlane::Place place{};
+    const shmlane::os::Deadline deadline(shmlane::no_wait);
+    REQUIRE(core.ring()->acquire(core.attachment().me(), true, deadline, {&place, 1}) == 1);
+  }
+  shmlane::QueueCore core;
+};
+
+TEST_CASE_FIXTURE(ShmTest,
+                  "what somebody still holds who leaves while a lock is held by a stopped one is redelivered") {
+  Consumer other(name(), {{.capacity = 4096}});
+  Producer producer(name());
+  const raw::Segment segment(name());
+  producer.push("held");
+  Holder holder(name());
+  const auto keep_looking = [](auto&& handle) {
+    for (;;) static_cast<void>(handle.wait(shmlane::no_wait));
+  };
+  const auto leave_while_stopped = [&](const Child& stopped, std::uint64_t& lock) {
+    stop_while_it_holds(stopped, segment, lock);
+    holder.core.close();
+    CHECK(other.pop(300ms).empty());
+    CHECK(other.stat().redelivered == 0);
+    stopped.signal(SIGCONT);
+    const auto object = other.pop(20s);
+    REQUIRE(object);
+    CHECK(text(*object) == "held");
+    CHECK(object->attempt() == 1);
+  };
+  SUBCASE("the producers' lock") {
+    const Child stopped([&, name = name()] { keep_looking(Producer(name)); });
+    leave_while_stopped(stopped, segment.control().producers_lock);
+  }
+  SUBCASE("the consumers' lock") {
+    const Child stopped([&, name = name()] { keep_looking(Consumer(name)); });
+    leave_while_stopped(stopped, segment.control().consumers_lock);
+  }
+  producer.close();
+  CHECK(other.pop(20s).ended());
+  CHECK(other.stat().used == 0);
+}
+
+TEST_CASE_FIXTURE(ShmTest, "what somebody still holds who fails at leaving is redelivered") {
+  Consumer other(name(), {{.capacity = 4096}});
+  Producer(name()).push("held");
+  Holder holder(name());
+  holder.core.attachment().leave([]() -> bool { throw std::runtime_error("on purpose"); });
+  const auto object = other.pop(20s);
+  REQUIRE(object);
+  CHECK(object->attempt() == 1);
+  CHECK(other.pop(20s).ended());
+  CHECK(other.stat().used == 0);
 }
 
 // ---- Dead, but not to everybody ------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class World {
         static_cast<void>(ring_->obstacle());
         break;
       case 5:
-        ring_->give_back_all(me, soon);
+        static_cast<void>(ring_->give_back_all(me, soon));
         break;
       default:
         if (const auto dead = participants_.find_dead(me, 0)) ring_->reap(me, *dead, soon);
