@@ -95,11 +95,12 @@ struct Took {
 // Takes up to places.size() frames under one lock, waiting for the first.
 Took take(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std::span<Place> places) {
   Ring* const ring = core.ring();
-  Took took{.count = ring != nullptr ? ring->acquire(me, core.alone(), os::Deadline(no_wait), places) : 0};
+  const auto alone = [&] { return core.alone(); };
+  Took took{.count = ring != nullptr ? ring->acquire(me, alone, os::Deadline(no_wait), places) : 0};
   if (took.count == 0) [[unlikely]] {
     const os::Deadline deadline(timeout);
     const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {
-      took.count = found.acquire(me, core.alone(), lock_deadline, places);
+      took.count = found.acquire(me, alone, lock_deadline, places);
       return took.count != 0;
     };
     Outcome outcome = Outcome::kCancelled;
@@ -137,7 +138,8 @@ inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place&
 inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
   Ring* const ring = core.ring();
   Took took{.count = 1};
-  if (ring == nullptr || !ring->acquire_one(me, core.alone(), out)) [[unlikely]] {
+  if (ring == nullptr || !ring->acquire_one(
+                             me, [&] { return core.alone(); }, out)) [[unlikely]] {
     took = take(core, me, timeout, {&out.place, 1});
     if (took.count == 0) return took;
     out.attempt = Ring::attempt_of(out.place);

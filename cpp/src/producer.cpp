@@ -49,7 +49,7 @@ void wait_for_consumer(ProducerCore& core, const Timeout& timeout) {
       std::min(timeout.value_or(*core.wait_for_consumer), *core.wait_for_consumer);
   const os::Deadline deadline(patience);
   while (!there()) {
-    if (core.wait_until(core.attachment().space(), deadline, there, there, [] { return 0; }) !=
+    if (core.wait_until(core.attachment().space(), deadline, there, there, [] { return std::uint64_t{0}; }) !=
         QueueCore::Waited::kTimedOut)
       continue;
     throw NoConsumers("queue '" + core.attachment().name() + "': no consumer came within " +

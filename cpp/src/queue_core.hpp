@@ -50,7 +50,8 @@ class QueueCore {
   // The end of a hold of the participant `me`; nothing if that was an ancestor of this forked process.
   void exit(ParticipantId me) noexcept { finish(me, kUse); }
 
-  // Whether the caller's call is the only one, and nothing is held.
+  // Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock: whoever enters later
+  // takes later.
   [[nodiscard]] bool alone() const noexcept {
     return uses_.load(std::memory_order_relaxed) == kCall + (closed() ? kUse : 2 * kUse);
   }

@@ -28,31 +28,12 @@
 #include <string>
 
 #include "atomic.hpp"
+#include "function_ref.hpp"
 #include "lock.hpp"
 #include "participants.hpp"
-#include "shmlane/frame.hpp"
-#include "shmlane/wire.hpp"
+#include "ring_parts.hpp"
 
 namespace shmlane {
-
-using Position = std::uint64_t;
-
-struct Place {  // a frame in the ring, as its present owner sees it
-  Position position;
-  std::byte* frame;
-};
-
-struct Taking {  // a frame that was just leased
-  Place place;
-  FrameView view;
-  unsigned attempt;
-  bool sound;  // else `view` says nothing, and Ring::view() what is wrong
-};
-
-struct Limits {                   // what a producer asks for beyond room
-  std::uint64_t max_objects = 0;  // waiting in the ring at most; 0: no limit
-  bool drop_oldest = false;       // make room by dropping what nobody has taken yet
-};
 
 // One handle's view of a ring. Thread-safe.
 class Ring {
@@ -66,7 +47,8 @@ class Ring {
   // Steps 1 and 4 for one frame in the ordinary case (ring_ordinary.hpp); false, and nothing done, in any other. The frame
   // must fit the capacity.
   bool reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept;
-  bool acquire_one(ParticipantId me, bool first, Taking& out) noexcept;
+  template <class Alone>
+  bool acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept;
   // In a forked child, before its first use there.
   void forget_holds() noexcept {
     producers_.forget();
@@ -80,9 +62,9 @@ class Ring {
   // Gives a reservation back. Nothing happens if it is no longer this participant's.
   void abort(ParticipantId me, const Place& place) noexcept;
 
-  // Takes the first n READY frames under one lock, n at most out.size(), 0 for an empty ring; returns n. `first`: the
-  // participant surely holds no other lease.
-  std::size_t acquire(ParticipantId me, bool first, const os::Deadline& deadline, std::span<Place> out);
+  // Takes the first n READY frames under one lock, n at most out.size(), 0 for an empty ring; returns n. alone(), called
+  // under the lock: whether the participant surely holds no other lease.
+  std::size_t acquire(ParticipantId me, FunctionRef<bool()> alone, const os::Deadline& deadline, std::span<Place> out);
   // The contents of a frame that is leased by the caller. Throws Corrupt.
   [[nodiscard]] FrameView view(const Place& place) const;
   [[nodiscard]] static unsigned attempt_of(const Place& place) noexcept {
@@ -137,9 +119,11 @@ class Ring {
   }
 
  private:
-  struct Cursor;  // the consumers' cursors in private memory (ring.cpp)
+  struct Cursor;  // the consumers' cursors in private memory (ring_cursor.hpp)
   class Guard;    // holds a lock to the end of a scope (ring_lock.hpp)
 
+  // How many bytes a frame needs at `head`, its PAD included.
+  [[nodiscard]] std::uint64_t needed(Position head, std::uint64_t extent) const noexcept;
   [[nodiscard]] bool fits(Position head, std::uint64_t extent) const noexcept;
   [[nodiscard]] bool make_room(ParticipantId me, Position& head, bool batch, std::uint64_t extent, const Limits& limits,
                                const os::Deadline& deadline);
@@ -153,8 +137,12 @@ class Ring {
   void drop(ParticipantId me, Position position) noexcept;
   void start_again(Position& head);
   void open_frame_at(std::byte* frame, Position position, std::uint64_t extent, Control control) const noexcept;
-  bool take_next(wire::RingControl& control, ParticipantId me, bool first, Taking& out) noexcept;
+  void reserve_at(std::byte* frame, Position position, const FrameExtents& extents, ParticipantId me) const noexcept;
+  void publish_head(ParticipantId me, Position head, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   bool commit_one(ParticipantId me, std::byte* frame) noexcept;
+  bool take_next(ParticipantId me, bool only, Taking& out) noexcept;
+  void lease_at(std::byte* frame, Position position, Control found, ParticipantId me, bool only) noexcept;
+  void count_popped(ParticipantId me, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;
 
   [[nodiscard]] Cursor load_cursor() const;
@@ -167,16 +155,6 @@ class Ring {
   void settle_all(ParticipantId owner);
   void settle(Position position, Control control, ParticipantId owner) noexcept;
 
-  // Where the bytes are, in a copy that the compiler can keep in registers.
-  struct Body {
-    std::byte* memory;
-    std::uint64_t capacity;
-    // Whether a frame finds room at `head` without a PAD, given where the lap of the ring began.
-    [[nodiscard]] bool fits(Position head, Position lap, std::uint64_t extent, Position tail) const noexcept {
-      return head - lap <= capacity - extent && head - tail <= capacity - extent;
-    }
-  };
-  [[nodiscard]] Body body() const noexcept { return {body_, capacity_}; }
   [[nodiscard]] std::uint64_t offset(Position position) const noexcept { return position % capacity_; }
   [[nodiscard]] std::byte* at(Position position) const noexcept { return body_ + offset(position); }
   [[nodiscard]] wire::FrameHeader& header_at(Position position) const noexcept {
@@ -191,11 +169,8 @@ class Ring {
   }
   // The frame's length. Throws Corrupt unless its opening is right and it ends at or before `limit`.
   [[nodiscard]] std::uint64_t extent_at(Position position, Position limit) const;
-  [[nodiscard]] std::uint64_t checked_extent_at(const std::byte* frame, Position position, Position end) const;
-  [[noreturn]] void no_frame_at(Position position) const;
   // Throws Corrupt unless it is aligned and at most one capacity after `not_before`.
   [[nodiscard]] Position load_head(Position not_before) const;
-  [[nodiscard]] Position seen_head(Position scan);
   [[noreturn]] void corrupt(const std::string& what) const;
 
   wire::RingControl& control_;

@@ -179,7 +179,7 @@ struct Holder {
   explicit Holder(const std::string& name) : core(name, {}, shmlane::wire::kRoleConsumer, {}) {
     shmlane::Place place{};
     const shmlane::os::Deadline deadline(shmlane::no_wait);
-    REQUIRE(core.ring()->acquire(core.attachment().me(), true, deadline, {&place, 1}) == 1);
+    REQUIRE(core.ring()->acquire(core.attachment().me(), [] { return true; }, deadline, {&place, 1}) == 1);
   }
   shmlane::QueueCore core;
 };
