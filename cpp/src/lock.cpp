@@ -38,12 +38,24 @@ OwnerLock::Inside OwnerLock::who_is_inside(ParticipantId me) const noexcept {
     wire::ParticipantEntry& entry = participants_.entry(index);
     // Pairs with the release store in unlock() of whoever was inside.
     if (atomic(entry.*busy_).load(kAcquire) == 0) continue;
-    if (participants_.alive(make_id(index, participants_.word(index).generation), me)) return Inside::kLiving;
+    if (alive(index, me)) return Inside::kLiving;
     found = Inside::kDead;
+  }
+  return found;
+}
+
+bool OwnerLock::alive(unsigned index, ParticipantId me) const noexcept {
+  return participants_.alive(make_id(index, participants_.word(index).generation), me);
+}
+
+// Only once it is certain that we are inside: whoever comes after us must find what the dead left, if we go again.
+void OwnerLock::clear_busy_of_the_dead(ParticipantId me) const noexcept {
+  for (unsigned index = 0, end = participants_.used(); index < end; ++index) {
+    wire::ParticipantEntry& entry = participants_.entry(index);
+    if (atomic(entry.*busy_).load(kRelaxed) == 0 || alive(index, me)) continue;
     SHMLANE_CRASH_POINT("lock.clear_busy");
     atomic(entry.*busy_).store(0, kRelaxed);
   }
-  return found;
 }
 
 Locked OwnerLock::try_lock(ParticipantId me) noexcept {
@@ -64,6 +76,7 @@ Locked OwnerLock::try_lock(ParticipantId me) noexcept {
     atomic(*word_).store(seen, kRelease);
     return Locked::kNo;
   }
+  if (inside == Inside::kDead) clear_busy_of_the_dead(me);
   return kept && inside == Inside::kNobody ? Locked::kYes : Locked::kFromDead;
 }
 

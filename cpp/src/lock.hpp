@@ -99,6 +99,8 @@ class OwnerLock {
   std::uint64_t keep(ParticipantId me) noexcept;
   enum class Inside : std::uint8_t { kNobody, kLiving, kDead };
   [[nodiscard]] Inside who_is_inside(ParticipantId me) const noexcept;
+  [[nodiscard]] bool alive(unsigned index, ParticipantId me) const noexcept;
+  void clear_busy_of_the_dead(ParticipantId me) const noexcept;
 
   std::uint64_t* word_;
   Busy busy_;

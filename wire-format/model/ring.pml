@@ -89,6 +89,11 @@
 #define DEAD(id) (word[IDX(id)] == 0 || generation[IDX(id)] != GEN(id) || !byte_held[IDX(id)])   /* W-12 */
 #define AVAILABLE(lock) ((lock) == 0 || DEAD(lock))
 #define NEEDED(h, e) ((e) + (O(h) + (e) > CAP -> CAP - O(h) : 0))
+#ifdef DROP
+#define HELPS true
+#else
+#define HELPS (read == head || FINISHED(state[O(read)]))    /* W-52 */
+#endif
 #define FITS(h, e) ((h) + NEEDED(h, e) <= tail + CAP)
 #define SCANNING (K + 1)
 
@@ -157,6 +162,9 @@ static int can_reserve(int producer) {
   if (t < now.read && now.state[t % CAP] >= FREE) return 1;
 #ifdef BUG_NO_HELP
   return 0;
+#endif
+#ifndef DROP
+  if (now.read != now.head && now.state[now.read % CAP] < FREE) return 0;   /* W-52 */
 #endif
   if (!available(now.consumers_lock)) return 0;
   return now.consumers_lock != 0 || (look_ahead() & 2) || t == now.head;
@@ -629,7 +637,7 @@ loop:
 #ifdef BUG_NO_HELP
        :: consumers_lock != me[i] && !FITS(head, EXTENT(NEXT(i))) -> producers_lock = 0
 #else
-       :: consumers_lock != me[i] && !FITS(head, EXTENT(NEXT(i))) && !AVAILABLE(consumers_lock) ->
+       :: consumers_lock != me[i] && !FITS(head, EXTENT(NEXT(i))) && !(HELPS && AVAILABLE(consumers_lock)) ->
 #ifdef DROP
           sent[i]++;       /* the new object is dropped */
 #endif
