@@ -20,7 +20,7 @@ export CCACHE_BASEDIR = $(CURDIR)/cpp
 
 STAMPS := build/stamps
 VENV := .venv/bin
-CPP_FILES = $(shell find cpp tests/cpp tests/kill tests/soak -name '*.[ch]pp')
+CPP_FILES = $(shell find benchmarks cpp tests/cpp tests/kill tests/soak -name '*.[ch]pp')
 # What the extension is made of. Python sources are used in place; only a new or a lost one asks for a new install.
 EXTENSION_FILES := CMakeLists.txt pyproject.toml $(wildcard cmake/*) $(shell find cpp/src cpp/include cpp/bindings -type f)
 PYTHON_NAMES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed | sort)
@@ -84,6 +84,22 @@ soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and
 	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
 	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_steps
 	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_instructions
+
+# BENCH_ARGS: see `make bench BENCH_ARGS=--help`.
+.PHONY: bench bench-quick build-bench
+bench: build-bench ## Compare shmlane with its peers and the machine's limits; writes benchmarks/results
+	$(VENV)/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-quick: build-bench ## The same in short: the cases that matter most, one round each
+	$(VENV)/python benchmarks/run.py --quick $(BENCH_ARGS)
+
+build-bench: build-py $(STAMPS)/bench
+	cmake --preset bench -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/python >build/configure-bench.log || { cat build/configure-bench.log; exit 1; }
+	cmake --build --preset bench
+
+$(STAMPS)/bench: pyproject.toml tools/setup.sh tools/requirements.py $(STAMPS)/venv
+	tools/setup.sh bench
+	@touch $@
 
 .PHONY: demo
 demo: build ## Send photographs from Python through C++ and OpenCV and back

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import lanes
-import peer
 from objects import Item, make_items, originals, size_of
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sheet import write_sheet
+
+import peer
 
 SHEET = Path(__file__).parents[1] / "build/demo/contact-sheet.png"
 WITH_EDGES = "shmlane, edges in C++"

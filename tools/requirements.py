@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print what work on shmlane needs from PyPI, as pyproject.toml says: to build, to run, and every extra."""
+"""Print what work on shmlane needs from PyPI, as pyproject.toml says: to build, to run, and every extra; or a group."""
 
+import sys
 from pathlib import Path
 
 try:
@@ -19,5 +20,12 @@ def requirements(pyproject: Path) -> list[str]:
     return [line for line in wanted if not line.startswith(f"{project['name']}[")]
 
 
+def group(pyproject: Path, name: str) -> list[str]:
+    """Return the requirements of one dependency group."""
+    with pyproject.open("rb") as file:
+        return list(tomllib.load(file)["dependency-groups"][name])
+
+
 if __name__ == "__main__":
-    print(*requirements(Path(__file__).parents[1] / "pyproject.toml"), sep="\n")
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    print(*(group(pyproject, sys.argv[1]) if len(sys.argv) > 1 else requirements(pyproject)), sep="\n")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets a Debian machine up for work on shmlane: `setup.sh apt` installs the packages, `setup.sh venv` makes .venv.
-# Both do nothing, and quickly, where nothing is missing.
+# Sets a Debian machine up for work on shmlane: `setup.sh apt` installs the packages, `setup.sh venv` makes .venv;
+# `setup.sh bench` adds what the benchmarks compare shmlane with.
+# All do nothing, and quickly, where nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,9 +15,11 @@ packages=(
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev  # cv::Mat
 )
 
+peers=(libzmq3-dev libnng-dev)  # of the benchmarks
+
 setup_apt() {
   local missing=()
-  for package in "${packages[@]}"; do
+  for package; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
@@ -41,9 +44,22 @@ setup_venv() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt </dev/null
 }
 
+# A peer that cannot be had is left out; the benchmarks name it.
+setup_bench() {
+  local name
+  if command -v dpkg-query >/dev/null; then
+    for name in "${peers[@]}"; do (setup_apt "$name") || echo "The benchmarks will leave out $name." >&2; done
+  fi
+  .venv/bin/python tools/requirements.py bench | while read -r name; do
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$name" </dev/null ||
+      echo "The benchmarks will leave out $name." >&2
+  done
+}
+
 case ${1:-} in
   apt) command -v dpkg-query >/dev/null || { echo "Not a Debian system: install the equivalents of: ${packages[*]}" >&2; exit 0; }
-       setup_apt ;;
+       setup_apt "${packages[@]}" ;;
   venv) setup_venv ;;
-  *) echo "usage: $0 apt|venv" >&2; exit 2 ;;
+  bench) setup_bench ;;
+  *) echo "usage: $0 apt|venv|bench" >&2; exit 2 ;;
 esac

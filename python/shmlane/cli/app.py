@@ -12,7 +12,7 @@ import typer
 
 from shmlane.errors import Error
 
-from . import doctor, frames, segments, top, warn
+from . import bench, doctor, frames, segments, top, warn
 
 _BROKEN_PIPE = 128 + signal.SIGPIPE
 
@@ -43,7 +43,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for _command in (segments.ls, segments.stat, segments.rm, top.top, doctor.doctor, frames.push, frames.pop, frames.cat):
+_COMMANDS = (segments.ls, segments.stat, segments.rm, top.top, doctor.doctor, frames.push, frames.pop, frames.cat)
+for _command in (*_COMMANDS, bench.bench):
     app.command(_command.__name__)(_guarded(_command))
 
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of all peers that were built.
+#include "peers.hpp"
+
+#include <string>
+
+namespace bench {
+
+std::span<const NamedPeer> all_peers() {
+  static constexpr NamedPeer kPeers[] = {
+      {"shmlane", make_shmlane},
+      {"boost", make_boost},
+#ifdef BENCH_ZEROMQ
+      {"zeromq", make_zeromq},
+#endif
+#ifdef BENCH_NNG
+      {"nng", make_nng},
+#endif
+      {"unix-socket", make_unix_socket},
+      {"pipe", make_pipe},
+      {"stdio", make_stdio},
+      {"one-copy", make_one_copy},
+      {"cache-line", make_cache_line},
+      {"semaphore", make_semaphore},
+      {"memcpy", make_memcpy},
+      {"sum", make_sum},
+      {"first-touch", make_first_touch},
+  };
+  return kPeers;
+}
+
+std::unique_ptr<Peer> make_peer(const std::string& name) {
+  for (const NamedPeer& peer : all_peers()) {
+    if (name == peer.name) return peer.make();
+  }
+  throw std::invalid_argument("this build has no peer " + name);
+}
+
+}  // namespace bench

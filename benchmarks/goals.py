@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures to reach: ratios within one run, and which of them a run has met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Median of a figure by case, contender and figure; None if it was not measured.
+Median = Callable[[str, str, str], float | None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At least (or at most) ``factor`` times the figure of ``of``; without ``of``, so much itself."""
+
+    factor: float
+    of: str | None = None
+    at_most: bool = False
+    case: str | None = None  # of ``of``, if other
+    unit: str = ""  # of a goal without ``of``
+
+    def ratio(self, median: Median, case: str, contender: str, figure: str) -> float | None:
+        mine = median(case, contender, figure)
+        theirs = 1.0 if self.of is None else median(self.case or case, self.of, figure)
+        return None if mine is None or not theirs else mine / theirs
+
+    def met(self, ratio: float) -> bool:
+        return ratio <= self.factor if self.at_most else ratio >= self.factor
+
+    def __str__(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        return f"{sign} {self.factor:g}{self.unit}" if self.of is None else f"{sign} {self.factor:g} x {self.of}"
+
+
+def _most(factor: float, of: str | None = None, unit: str = "", case: str | None = None) -> Goal:
+    return Goal(factor, of, at_most=True, unit=unit, case=case)
+
+
+LARGE = "C++ 512 KiB-5 MiB 1x1"
+PYTHON_LARGE = "Python NumPy 512 KiB-5 MiB 1x1"
+
+# By case, contender and figure.
+GOALS: dict[tuple[str, str, str], tuple[Goal, ...]] = {
+    ("C++ 64 B 1x1", "shmlane", "objects_per_s"): (Goal(5, "boost"),),
+    ("C++ 64 B 1x1", "shmlane batches of 64", "objects_per_s"): (Goal(10, "boost"),),
+    ("C++ 64 B 2x2", "shmlane", "objects_per_s"): (Goal(1.5, "boost"),),
+    ("C++ 4 KiB 1x1", "shmlane", "bytes_per_s"): (Goal(4, "boost"), Goal(0.95, "one-copy")),
+    ("C++ 64 KiB 1x1", "shmlane", "bytes_per_s"): (Goal(4, "boost"), Goal(0.95, "one-copy")),
+    (LARGE, "shmlane", "bytes_per_s"): (Goal(2.2, "boost"), Goal(0.95, "one-copy")),
+    (LARGE, "shmlane in place", "bytes_per_s"): (Goal(0.95, "one-copy in place"),),
+    (LARGE, "stdio", "bytes_per_s"): (Goal(0.9, "pipe"),),
+    ("C++ latency, spinning", "shmlane", "p50_ns"): (_most(3, "cache-line"),),
+    ("C++ latency, busy ping-pong", "shmlane", "p50_ns"): (_most(8, "cache-line"),),
+    ("C++ idle for a second", "shmlane", "cpu_percent"): (_most(0.5, unit=" % CPU"),),
+    ("C++ latency, waking a sleeper", "shmlane", "p50_ns"): (_most(1.1, "semaphore"),),
+    ("Python bytes 64 B 1x1", "shmlane", "objects_per_s"): (Goal(2.5, "pyzmq"), Goal(25, "mp.Queue")),
+    ("Python bytes 64 B 1x1", "shmlane batches of 64", "objects_per_s"): (Goal(5, "pyzmq"),),
+    ("Python NumPy 64 B 1x1", "shmlane leased", "objects_per_s"): (Goal(8, "faster-fifo"),),
+    ("Python NumPy 64 B 1x1", "shmlane popped", "objects_per_s"): (Goal(8, "faster-fifo"),),
+    ("Python NumPy 64 KiB 1x1", "shmlane leased", "bytes_per_s"): (Goal(4, "faster-fifo"),),
+    (PYTHON_LARGE, "shmlane leased", "bytes_per_s"): (Goal(5, "faster-fifo"), Goal(0.9, "C++ leased")),
+    (PYTHON_LARGE, "shmlane popped", "bytes_per_s"): (Goal(3, "faster-fifo"), Goal(0.9, "C++ popped")),
+    ("Python latency, busy ping-pong", "shmlane", "p50_ns"): (_most(2000, unit=" ns"),),
+    **{
+        (f"{way} {size} 1x1", "shmlane", "bytes_per_s"): (Goal(0.9, "C++ to C++"),)
+        for way in ("Python to C++", "C++ to Python")
+        for size in ("64 KiB", "1 MiB", "512 KiB-5 MiB")
+    },
+}

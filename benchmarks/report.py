@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of a run: case, shmlane, best peer, ratio, goal, met or not; and the same as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cases import Case
+from goals import GOALS, Median
+
+HEADINGS = ("case", "shmlane", "best peer", "ratio", "goal", "met")
+TITLES = {
+    "p50_ns": "p50",
+    "p99_ns": "p99",
+    "p999_ns": "p99.9",
+    "cpu_ns": "CPU per object",
+    "create_ns": "create",
+    "attach_ns": "attach",
+}
+LESS_IS_BETTER = ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "cpu_ns", "create_ns", "attach_ns", "cpu_percent")
+LESS_IS_BETTER += ("memory_bytes",)
+
+
+def median(results: dict[str, Any], case: str, contender: str, figure: str) -> float | None:
+    rounds = results.get(case, {}).get(contender, {}).get("rounds", [])
+    values = [one[figure] for one in rounds if figure in one]
+    return statistics.median(values) if values else None
+
+
+def spread(results: dict[str, Any], case: str, contender: str, figure: str) -> float:
+    """Half of what lies between the best and the worst round, as a part of the median."""
+    values = [one[figure] for one in results[case][contender]["rounds"]]
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / 2 / middle if middle else 0.0
+
+
+def show(value: float, figure: str) -> str:
+    if figure == "objects_per_s":
+        return f"{value / 1e6:.3g} M/s" if value >= 1e6 else f"{value / 1e3:.3g} k/s"
+    if figure == "bytes_per_s":
+        return f"{value / 1e9:.3g} GB/s"
+    if figure == "memory_bytes":
+        return f"{value / (1 << 20):.3g} MiB"
+    if figure == "cpu_percent":
+        return f"{value:.2g} %"
+    for unit, size in (("ms", 1e6), ("µs", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g} ns"
+
+
+@dataclass(frozen=True)
+class Row:
+    case: str
+    shmlane: str
+    best_peer: str
+    ratio: str
+    goal: str
+    met: str
+
+    def cells(self) -> tuple[str, ...]:
+        return (self.case, self.shmlane, self.best_peer, self.ratio, self.goal, self.met)
+
+
+def rows(cases: Iterable[Case], results: dict[str, Any]) -> list[Row]:
+    """One row for each of our contenders and each figure of its case, and for others that have a goal."""
+    out = []
+    for case in cases:
+        for contender in case.contenders:
+            for figure in case.figures:
+                if contender.ours or (case.name, contender.name, figure) in GOALS:
+                    out.append(_row(case, contender.name, figure, results))
+    return out
+
+
+def _row(case: Case, contender: str, figure: str, results: dict[str, Any]) -> Row:
+    def look(name: str, who: str, what: str) -> float | None:
+        return median(results, name, who, what)
+
+    variant = contender.removeprefix("shmlane").strip()
+    title = ", ".join(part for part in (case.name, variant, TITLES.get(figure)) if part)
+    mine = look(case.name, contender, figure)
+    if mine is None:
+        return Row(
+            title,
+            results.get(case.name, {}).get(contender, {}).get("error", "-"),
+            "",
+            "",
+            *_goal(case.name, contender, figure, look),
+        )
+    shown = f"{show(mine, figure)} ±{spread(results, case.name, contender, figure):.0%}"
+    peers = {c.name: look(case.name, c.name, figure) for c in case.contenders if not (c.ours or c.limit)}
+    measured = {name: value for name, value in peers.items() if value is not None and name != contender}
+    best, ratio = "", ""
+    if measured:
+        less = figure in LESS_IS_BETTER
+        name = (min if less else max)(measured, key=lambda peer: measured[peer])
+        best = f"{name} {show(measured[name], figure)}"
+        ratio = f"{mine / measured[name]:.3g}" if measured[name] else ""
+    return Row(title, shown, best, ratio, *_goal(case.name, contender, figure, look))
+
+
+def _goal(case: str, contender: str, figure: str, look: Median) -> tuple[str, str]:
+    texts, verdicts = [], set()
+    for goal in GOALS.get((case, contender, figure), ()):
+        ratio = goal.ratio(look, case, contender, figure)
+        verdicts.add("not measured" if ratio is None else "met" if goal.met(ratio) else "not met")
+        texts.append(f"{goal}: {'?' if ratio is None else f'{ratio:.3g}'}")
+    worst = next((verdict for verdict in ("not met", "not measured", "met") if verdict in verdicts), "")
+    return "; ".join(texts), worst
+
+
+def failures(results: dict[str, Any]) -> list[str]:
+    """Who did not come through a case, and why."""
+    return [
+        f"{case}: {name}: {outcome['error']}"
+        for case, contenders in results.items()
+        for name, outcome in contenders.items()
+        if "error" in outcome
+    ]
+
+
+def details(case: Case, results: dict[str, Any]) -> list[str]:
+    """All contenders of one case, as a Markdown table."""
+    lines = [f"#### {case.name}", "", "| | " + " | ".join(TITLES.get(f, "median") for f in case.figures) + " |"]
+    lines.append("|---|" + "---|" * len(case.figures))
+    for contender in case.contenders:
+        outcome = results[case.name].get(contender.name, {})
+        cells = []
+        for figure in case.figures:
+            value = median(results, case.name, contender.name, figure)
+            cells.append(
+                "-"
+                if value is None
+                else f"{show(value, figure)} ±{spread(results, case.name, contender.name, figure):.0%}"
+            )
+        note = f" ({outcome['error']})" if "error" in outcome else ""
+        name = f"*{contender.name}*" if contender.limit else contender.name
+        lines.append(f"| {name}{note} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def markdown(run: dict[str, Any], cases: list[Case], plots: list[str]) -> str:
+    results = run["results"]
+    table = rows(cases, results)
+    lines = [f"# Benchmarks of {run['date']}", ""]
+    lines += [f"- {key}: {value}" for key, value in run["machine"].items()]
+    lines += [
+        f"- medians of {run['rounds']} interleaved rounds of {run['seconds']} s, ± half the range of the rounds",
+        "",
+    ]
+    if run["noisy"]:
+        lines += [f"**The machine was not idle: load {run['noisy']} besides the benchmarks.**", ""]
+    lines += ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+    lines += ["| " + " | ".join(row.cells()) + " |" for row in table]
+    lines += ["", *(f"![{plot}]({plot})" for plot in plots), ""]
+    lines += ["## Left out", "", *(f"- {name}: {why}" for name, why in run["left_out"].items()), ""]
+    if failed := failures(results):
+        lines += ["## Failed", "", *(f"- {line}" for line in failed), ""]
+    lines += ["## Every contender", "", "Limits are in italics.", ""]
+    for case in cases:
+        lines += details(case, results)
+    return "\n".join(lines)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs cases x contenders, interleaved (A B C A B C ...), prints the table, writes results, tables and plots."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import report
+from cases import Case, Contender, all_cases
+from harness import Ask, MeasurementError, cpp_peers, measure, python_peers
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+QUICK_SECONDS, QUICK_ROUNDS = 0.2, 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer cases, one short round; writes no results")
+    parser.add_argument("--only", metavar="PATTERN", help="cases whose name has this regular expression")
+    parser.add_argument("--contenders", metavar="PATTERN", help="contenders whose name has this regular expression")
+    parser.add_argument("--rounds", type=int, help="of each contender in each case; 3")
+    parser.add_argument("--seconds", type=float, help="of each round, where the case has no time of its own; 0.5")
+    parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results, unless --quick or --only")
+    parser.add_argument("--list", action="store_true", help="list the cases and contenders")
+    return parser.parse_args()
+
+
+def machine() -> dict[str, str]:
+    def first(path: str, pattern: str) -> str:
+        found = re.search(pattern, Path(path).read_text(), re.MULTILINE)
+        return found[1] if found else "unknown"
+
+    memory = int(first("/proc/meminfo", r"MemTotal: *(\d+)"))
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
+    return {
+        "commit": commit.stdout.strip() or "unknown",
+        "processor": f"{len(os.sched_getaffinity(0))} cores of {first('/proc/cpuinfo', r'^model name.*: (.*)')}",
+        "cache": first("/proc/cpuinfo", r"^cache size.*: (.*)"),
+        "memory": f"{memory / (1 << 20):.0f} GiB",
+        "huge pages for shared memory": _huge_pages(),
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def _huge_pages() -> str:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+    found = re.search(r"\[(\w+)\]", setting.read_text()) if setting.exists() else None
+    return found[1] if found else "unknown"
+
+
+def select(options: argparse.Namespace) -> list[Case]:
+    cases = [case for case in all_cases() if not options.quick or case.quick]
+    return [case for case in cases if options.only is None or re.search(options.only, case.name)]
+
+
+def left_out(cases: list[Case]) -> dict[str, str]:
+    """Peers that are not there, and why."""
+    missing = {}
+    built = cpp_peers()
+    for contender in (contender for case in cases for contender in case.contenders):
+        if "cpp" in contender.languages and contender.peer not in built:
+            missing[contender.peer] = "was not built: its library was not found"
+    return missing | {f"{name} (Python)": why for name, why in python_peers().items() if why}
+
+
+def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> dict[str, Any]:
+    """Outcomes by contender: the figures of each round, or the error that ended its part."""
+    outcomes: dict[str, Any] = {contender.name: {"rounds": []} for contender in who}
+    for _ in range(rounds):
+        for contender in who:
+            outcome = outcomes[contender.name]
+            if "error" in outcome:
+                continue
+            options = {**case.options, **contender.options}
+            shape = (1, 1) if contender.kind == "alone" else case.shape
+            ask = Ask(contender.kind or case.kind, contender.peer, contender.languages, *shape, options)
+            try:
+                outcome["rounds"].append(measure(ask, seconds))
+            except MeasurementError as error:
+                outcome["error"] = str(error)
+    return outcomes
+
+
+def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, str]) -> None:
+    # As wide as it needs when nobody looks: in a file each case shall be one line.
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    table = Table(*report.HEADINGS, box=box.SIMPLE_HEAD)
+    rows = report.rows(cases, results)
+    for row in rows:
+        style = {"met": "green", "not met": "red"}.get(row.met, "")
+        table.add_row(*row.cells()[:-1], f"[{style}]{row.met}[/]" if style else row.met)
+    console.print(table)
+    for name, why in missing.items():
+        console.print(f"left out: {name}: {why}", highlight=False)
+    for line in report.failures(results):
+        console.print(f"failed: {line}", highlight=False)
+    judged = [row.met for row in rows if row.met]
+    console.print(f"{judged.count('met')} of {len(judged)} goals met", highlight=False)
+
+
+def write(folder: Path, run: dict[str, Any], cases: list[Case]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / run["date"]
+    stem.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(report.markdown(run, cases, []))
+    return stem.with_suffix(".md")
+
+
+def main() -> None:
+    options = arguments()
+    cases = select(options)
+    if options.list or not cases:
+        for case in cases:
+            print(f"{case.name}: {', '.join(contender.name for contender in case.contenders)}")
+        sys.exit(0 if cases else f"no case has {options.only!r} in its name")
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.5)
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else 3)
+    missing = left_out(cases)
+    load = os.getloadavg()[0]
+    started = time.monotonic()
+    results: dict[str, Any] = {}
+    for number, case in enumerate(cases):
+        print(
+            f"[{number + 1}/{len(cases)}, {time.monotonic() - started:.0f} s] {case.name}", file=sys.stderr, flush=True
+        )
+        who = [
+            contender
+            for contender in case.contenders
+            if not ({contender.peer, f"{contender.peer} (Python)"} & missing.keys())
+            and (options.contenders is None or re.search(options.contenders, contender.name))
+        ]
+        length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds
+        results[case.name] = run_case(case, who, length, rounds)
+    run = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "noisy": f"{load:.1f}" if load > 0.5 else "",
+        "seconds": seconds,
+        "rounds": rounds,
+        "took_s": round(time.monotonic() - started),
+        "left_out": missing,
+        "results": results,
+    }
+    print_table(cases, results, missing)
+    folder = options.results or (None if options.quick or options.only or options.contenders else RESULTS)
+    if folder is not None:
+        print(f"written: {write(folder, run, cases)}")
+
+
+if __name__ == "__main__":
+    main()
