@@ -100,7 +100,8 @@ inline void Ring::lease_at(std::byte* frame, Position position, Control found, P
   const auto oldest = atomic(participants_.entry(id_index(me)).oldest_lease);
   if (only || position < oldest.load(kRelaxed)) {
     SHMLANE_CRASH_POINT("ring.acquire.oldest");
-    oldest.store(position, kRelaxed);
+    // Pairs with the acquire load in oldest_lease(): our reads of earlier frames are over.
+    oldest.store(position, kRelease);
   }
   SHMLANE_CRASH_POINT("ring.acquire.lease");
   const auto control = atomic(reinterpret_cast<wire::FrameHeader*>(frame)->control);

@@ -63,7 +63,7 @@ void Ring::reclaim() {
 Position Ring::oldest_lease(Position read) const noexcept {
   Position oldest = read;
   for (unsigned index = 0, end = participants_.used(); index < end; ++index) {
-    const Position lease = atomic(participants_.entry(index).oldest_lease).load(kRelaxed);
+    const Position lease = atomic(participants_.entry(index).oldest_lease).load(kAcquire);
     if (participants_.word(index).live() && lease % wire::kAlignment == 0) oldest = std::min(oldest, lease);
   }
   return oldest;
