@@ -51,9 +51,11 @@ class QueueCore {
   void exit(ParticipantId me) noexcept { finish(me, kUse); }
 
   // Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock: whoever enters later
-  // takes later.
+  // takes later. Counted first, looked second: a handle that closes in between says so before it counts itself out, and
+  // the other way round a lease would pass for the open handle.
   [[nodiscard]] bool alone() const noexcept {
-    return uses_.load(std::memory_order_relaxed) == kCall + (closed() ? kUse : 2 * kUse);
+    const std::uint64_t uses = uses_.load(std::memory_order_acquire);
+    return uses == kCall + (closed() ? kUse : 2 * kUse);
   }
 
   // Whether a hold of the participant `me` is this process's to end; after a fork it is the parent's.

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <thread>
 
+#include "atomic.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/queue.hpp"
 #include "support/payloads.hpp"
 #include "support/processes.hpp"
+#include "support/raw_segment.hpp"
 #include "support/shm.hpp"
 
 namespace {
@@ -356,6 +359,29 @@ TEST_CASE_FIXTURE(ShmTest, "threads that share a consumer read their leases in p
   for (std::thread& reader : readers) reader.join();
   CHECK(taken == kCount);
   CHECK(torn == 0);
+}
+
+TEST_CASE_FIXTURE(ShmTest, "who waited for the lock while another thread took a lease does not overlook that lease") {
+  Consumer consumer(name(), {{.capacity = 8192}});
+  Consumer holder(name());
+  Producer producer(name());
+  const raw::Segment segment(name());
+  const auto lock = shmlane::atomic(segment.control().consumers_lock);
+  for (int round = 0; round < 6; ++round) {
+    producer.push("first");
+    producer.push("second");
+    const std::uint64_t oldest = segment.control().read.value;
+    lock.store(shmlane::make_id(1, shmlane::EntryWord::unpack(segment.entry(1).word).generation));
+    std::optional<Lease> one, another;
+    std::thread early([&] { one = std::move(*consumer.acquire(20s)); });
+    std::this_thread::sleep_for(50ms);  // its next look comes late
+    std::thread late([&] { another = std::move(*consumer.acquire(20s)); });
+    std::this_thread::sleep_for(2ms);
+    lock.store(0);
+    early.join();
+    late.join();
+    CHECK(segment.entry(0).oldest_lease <= oldest);
+  }
 }
 
 }  // namespace

@@ -151,7 +151,8 @@ look_on:
   :: found != LIVING ->
      at = 0;
      do
-     :: found == GONE && at < N -> STORE(BUSY(at), 0); at++; MAYDIE
+     :: found == GONE && at < N && dead[at] -> STORE(BUSY(at), 0); at++; MAYDIE
+     :: found == GONE && at < N && !dead[at] -> at++
      :: else -> break
      od;
      atomic { from_dead = (found == GONE || !LEFT(seen)); seen = 0; found = NOBODY; at = 0; inside[i] = 1 }
