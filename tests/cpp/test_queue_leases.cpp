@@ -323,7 +323,8 @@ TEST_CASE_FIXTURE(ShmTest, "a writer that throws publishes nothing and holds not
 
 // A producer may move on over what is surely finished; two threads of one participant must not mistake each other's
 // leases for that.
-TEST_CASE_FIXTURE(ShmTest, "threads that share a consumer read their leases in peace while the ring goes round") {
+TEST_CASE_FIXTURE(ShmTest, "threads that share a consumer read their leases in peace while the ring goes round" *
+                               doctest::skip(kMappingsLookApart)) {
   constexpr std::uint32_t kCount = 20'000;
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 8192}});
