@@ -182,6 +182,23 @@ def python_latency() -> Iterator[Case]:
     yield Case("Python latency, waking a sleeper", "python", "paced", times, who, waking, seconds=1.0)
 
 
+def against_pipes() -> Iterator[Case]:
+    """What such libraries are judged by: the ring, shmlane's own frames over a pipe, and the plainest framing."""
+    pairs = {"C++ to C++": CPP, "Python to Python": PYTHON, "Python to C++": ("python", "cpp")}
+    for title, languages in pairs.items():
+        who = (ours(languages=languages), *(Contender(name, name, languages) for name in ("stdio", "pipe")))
+        options = {**SIZES[LARGE], "numpy": True}
+        name = f"pipes: {title} {LARGE} 1x1"
+        yield Case(name, "pipes", "throughput", ("bytes_per_s",), who, options, seconds=10.0, quick=True)
+
+
+def growth() -> Iterator[Case]:
+    who = [ours()]
+    who += [ours(f"{idle} idle participants", bystanders=idle) for idle in (64, 254)]
+    who += [ours("after 100 million", warm_objects=100_000_000)]
+    yield Case("growth: C++ 64 B 1x1", "growth", "throughput", ("objects_per_s",), tuple(who), SIZES["64 B"])
+
+
 def limits() -> Iterator[Case]:
     for size in ("64 KiB", "1 MiB", "5 MiB", "64 MiB"):
         number, unit = size.split()
@@ -200,5 +217,6 @@ def all_cases() -> list[Case]:
         cpp_latency,
         cpp_life,
     )
-    groups += (python_throughput, python_shapes, across_languages, python_latency, limits)
+    groups += (python_throughput, python_shapes, across_languages, python_latency, growth, against_pipes)
+    groups += (limits,)
     return [case for group in groups for case in group()]

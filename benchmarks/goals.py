@@ -17,12 +17,11 @@ class Goal:
     factor: float
     of: str | None = None
     at_most: bool = False
-    case: str | None = None  # of ``of``, if other
     unit: str = ""  # of a goal without ``of``
 
     def ratio(self, median: Median, case: str, contender: str, figure: str) -> float | None:
         mine = median(case, contender, figure)
-        theirs = 1.0 if self.of is None else median(self.case or case, self.of, figure)
+        theirs = 1.0 if self.of is None else median(case, self.of, figure)
         return None if mine is None or not theirs else mine / theirs
 
     def met(self, ratio: float) -> bool:
@@ -33,8 +32,8 @@ class Goal:
         return f"{sign} {self.factor:g}{self.unit}" if self.of is None else f"{sign} {self.factor:g} x {self.of}"
 
 
-def _most(factor: float, of: str | None = None, unit: str = "", case: str | None = None) -> Goal:
-    return Goal(factor, of, at_most=True, unit=unit, case=case)
+def _most(factor: float, of: str | None = None, unit: str = "") -> Goal:
+    return Goal(factor, of, at_most=True, unit=unit)
 
 
 LARGE = "C++ 512 KiB-5 MiB 1x1"
@@ -56,12 +55,19 @@ GOALS: dict[tuple[str, str, str], tuple[Goal, ...]] = {
     ("C++ latency, waking a sleeper", "shmlane", "p50_ns"): (_most(1.1, "semaphore"),),
     ("Python bytes 64 B 1x1", "shmlane", "objects_per_s"): (Goal(2.5, "pyzmq"), Goal(25, "mp.Queue")),
     ("Python bytes 64 B 1x1", "shmlane batches of 64", "objects_per_s"): (Goal(5, "pyzmq"),),
-    ("Python NumPy 64 B 1x1", "shmlane leased", "objects_per_s"): (Goal(8, "faster-fifo"),),
     ("Python NumPy 64 B 1x1", "shmlane popped", "objects_per_s"): (Goal(8, "faster-fifo"),),
     ("Python NumPy 64 KiB 1x1", "shmlane leased", "bytes_per_s"): (Goal(4, "faster-fifo"),),
     (PYTHON_LARGE, "shmlane leased", "bytes_per_s"): (Goal(5, "faster-fifo"), Goal(0.9, "C++ leased")),
     (PYTHON_LARGE, "shmlane popped", "bytes_per_s"): (Goal(3, "faster-fifo"), Goal(0.9, "C++ popped")),
     ("Python latency, busy ping-pong", "shmlane", "p50_ns"): (_most(2000, unit=" ns"),),
+    **{
+        (f"pipes: {pair} 512 KiB-5 MiB 1x1", "shmlane", "bytes_per_s"): (Goal(factor, "stdio"),)
+        for pair, factor in (("C++ to C++", 3.4), ("Python to Python", 2), ("Python to C++", 2))
+    },
+    **{
+        ("growth: C++ 64 B 1x1", f"shmlane {what}", "objects_per_s"): (Goal(0.9, "shmlane"),)
+        for what in ("64 idle participants", "after 100 million")
+    },
     **{
         (f"{way} {size} 1x1", "shmlane", "bytes_per_s"): (Goal(0.9, "C++ to C++"),)
         for way in ("Python to C++", "C++ to Python")

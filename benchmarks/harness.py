@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +110,8 @@ def _sides(ask: Ask) -> list[tuple[str, list[dict[str, Any]]]]:
         ]
 
     sending, receiving = workers(senders, ask.producers), workers(receivers, ask.consumers)
+    idle = ask.options.get("bystanders", 0)
+    receiving += workers("keep-sender", idle // 2) + workers("keep-receiver", idle - idle // 2)
     if ask.languages[0] == ask.languages[1]:
         return [(ask.languages[0], sending + receiving)]
     return [(ask.languages[0], sending), (ask.languages[1], receiving)]
@@ -133,6 +135,7 @@ def _running(ask: Ask) -> Iterator[tuple[Board, list[subprocess.Popen[str]]]]:
         for number, (language, workers) in enumerate(_sides(ask)):
             command = _command(language, {**common, "workers": workers, "makes": number == 0})
             hosts.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True))
+            _wait_until(lambda: bool(board.pids()), hosts)  # the first has made what the second shall find
         yield board, hosts
     finally:
         for host in reversed(hosts):  # who made it removes it, after the others
@@ -152,6 +155,15 @@ def _check(hosts: list[subprocess.Popen[str]]) -> None:
         if host.poll() is not None:
             said = (host.communicate()[1] or "").strip().splitlines()
             raise MeasurementError(said[-1] if said else f"a host ended with {host.returncode}")
+
+
+def _wait_until(condition: Callable[[], bool], hosts: list[subprocess.Popen[str]], patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        _check(hosts)
+        if time.monotonic() > deadline:
+            raise MeasurementError(f"nothing arrived within {patience:.0f} s")
+        time.sleep(0.001)
 
 
 def _cpu_seconds(pids: list[int]) -> float:
@@ -182,12 +194,9 @@ def measure(ask: Ask, seconds: float) -> Result:
         def progress() -> int:
             return board.totals(meters)[0] + board.count
 
-        patience = time.monotonic() + PATIENCE
-        while progress() == 0:
-            _check(hosts)
-            if time.monotonic() > patience:
-                raise MeasurementError(f"nothing arrived within {PATIENCE:.0f} s")
-            time.sleep(0.001)
+        _wait_until(lambda: progress() > 0, hosts)
+        warm = ask.options.get("warm_objects", 0)
+        _wait_until(lambda: progress() >= warm, hosts, PATIENCE + warm / 1e6)
         time.sleep(WARM_UP)
         pids = board.pids()
         cpu, seen, (objects, size) = _cpu_seconds(pids), board.count, board.totals(meters)

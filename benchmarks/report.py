@@ -113,6 +113,22 @@ def _goal(case: str, contender: str, figure: str, look: Median) -> tuple[str, st
     return "; ".join(texts), worst
 
 
+PIPE_HEADINGS = ("ring against pipes", "ring", "stdio transport", "raw framing", "speed-up", "over raw framing")
+
+
+def pipe_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The comparison with plain pipes: speed-up is the ring's throughput over that of our stdio transport."""
+    out = []
+    for case in cases:
+        if case.group != "pipes":
+            continue
+        ring, *others = (median(results, case.name, who, "bytes_per_s") for who in ("shmlane", "stdio", "pipe"))
+        shown = ["-" if value is None else show(value, "bytes_per_s") for value in (ring, *others)]
+        ratios = [f"{ring / other:.3g}" if ring and other else "-" for other in others]
+        out.append((case.name.removeprefix("pipes: "), *shown, *ratios))
+    return out
+
+
 def failures(results: dict[str, Any]) -> list[str]:
     """Who did not come through a case, and why."""
     return [
@@ -143,19 +159,42 @@ def details(case: Case, results: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
+def conditions(run: dict[str, Any]) -> str:
+    text = f"Medians of {run['rounds']} interleaved rounds of {run['seconds']} s on {run['machine']['processor']}"
+    return f"{text}; **the machine was not idle** (load {run['noisy']})." if run["noisy"] else f"{text}."
+
+
+def markdown_table(headings: Iterable[str], cells: Iterable[Iterable[str]]) -> list[str]:
+    heads = list(headings)
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return lines + ["| " + " | ".join(row) + " |" for row in cells]
+
+
+def summary(run: dict[str, Any], cases: list[Case], plots: list[str]) -> list[str]:
+    """For the README: the cases that have a goal, and the plots."""
+    judged = [row.cells() for row in rows(cases, run["results"]) if row.met]
+    path = "benchmarks/results"
+    return [
+        "",
+        f"`make bench` on {run['date']}: {conditions(run)}",
+        f"[All figures]({path}/{run['date']}.md); [how they are measured](benchmarks/NOTES.md).",
+        "",
+        *markdown_table(HEADINGS, judged),
+        "",
+        *(f"![{plot}]({path}/{plot})" for plot in plots),
+        "",
+    ]
+
+
 def markdown(run: dict[str, Any], cases: list[Case], plots: list[str]) -> str:
     results = run["results"]
     table = rows(cases, results)
     lines = [f"# Benchmarks of {run['date']}", ""]
     lines += [f"- {key}: {value}" for key, value in run["machine"].items()]
-    lines += [
-        f"- medians of {run['rounds']} interleaved rounds of {run['seconds']} s, ± half the range of the rounds",
-        "",
-    ]
-    if run["noisy"]:
-        lines += [f"**The machine was not idle: load {run['noisy']} besides the benchmarks.**", ""]
-    lines += ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
-    lines += ["| " + " | ".join(row.cells()) + " |" for row in table]
+    lines += ["", f"{conditions(run)} ± is half of the range of the rounds.", ""]
+    lines += markdown_table(HEADINGS, (row.cells() for row in table))
+    if pipes := pipe_rows(cases, results):
+        lines += ["", *markdown_table(PIPE_HEADINGS, pipes)]
     lines += ["", *(f"![{plot}]({plot})" for plot in plots), ""]
     lines += ["## Left out", "", *(f"- {name}: {why}" for name, why in run["left_out"].items()), ""]
     if failed := failures(results):

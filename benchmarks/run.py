@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from harness import Ask, MeasurementError, cpp_peers, measure, python_peers
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+README = HERE.parent / "README.md"
+LANGUAGES = {"cpp": "C++", "python": "Python"}
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 1
 
 
@@ -34,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="PATTERN", help="cases whose name has this regular expression")
     parser.add_argument("--contenders", metavar="PATTERN", help="contenders whose name has this regular expression")
     parser.add_argument("--rounds", type=int, help="of each contender in each case; 3")
-    parser.add_argument("--seconds", type=float, help="of each round, where the case has no time of its own; 0.5")
+    parser.add_argument("--seconds", type=float, help="of each round, where the case has no time of its own; 0.4")
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results, unless --quick or --only")
     parser.add_argument("--list", action="store_true", help="list the cases and contenders")
     return parser.parse_args()
@@ -71,13 +74,19 @@ def select(options: argparse.Namespace) -> list[Case]:
 
 
 def left_out(cases: list[Case]) -> dict[str, str]:
-    """Peers that are not there, and why."""
-    missing = {}
-    built = cpp_peers()
+    """Peers that are not there, and why, by name and language."""
+    cpp, python = cpp_peers(), python_peers()
+    missing = {"pyshmem": "has streams and no queue; to be compared with shmlane's streams"}
     for contender in (contender for case in cases for contender in case.contenders):
-        if "cpp" in contender.languages and contender.peer not in built:
-            missing[contender.peer] = "was not built: its library was not found"
-    return missing | {f"{name} (Python)": why for name, why in python_peers().items() if why}
+        for language in contender.languages:
+            why = python.get(contender.peer) if language == "python" else contender.peer not in cpp and "was not built"
+            if why:
+                missing[f"{contender.peer} ({LANGUAGES[language]})"] = why
+    return missing
+
+
+def is_there(contender: Contender, missing: dict[str, str]) -> bool:
+    return not any(f"{contender.peer} ({LANGUAGES[language]})" in missing for language in contender.languages)
 
 
 def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> dict[str, Any]:
@@ -107,6 +116,11 @@ def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, s
         style = {"met": "green", "not met": "red"}.get(row.met, "")
         table.add_row(*row.cells()[:-1], f"[{style}]{row.met}[/]" if style else row.met)
     console.print(table)
+    if pipes := report.pipe_rows(cases, results):
+        comparison = Table(*report.PIPE_HEADINGS, box=box.SIMPLE_HEAD)
+        for cells in pipes:
+            comparison.add_row(*cells)
+        console.print(comparison)
     for name, why in missing.items():
         console.print(f"left out: {name}: {why}", highlight=False)
     for line in report.failures(results):
@@ -118,19 +132,37 @@ def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, s
 def write(folder: Path, run: dict[str, Any], cases: list[Case]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / run["date"]
+    try:
+        from plots import draw
+    except ImportError as error:
+        print(f"no plots: {error}", file=sys.stderr)
+        plots = []
+    else:
+        plots = draw(cases, run["results"], stem)
     stem.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(report.markdown(run, cases, []))
+    stem.with_suffix(".md").write_text(report.markdown(run, cases, plots))
+    if folder == RESULTS:
+        show_in_readme("\n".join(report.summary(run, cases, plots)))
     return stem.with_suffix(".md")
+
+
+def show_in_readme(text: str) -> None:
+    """Between the two marks, if README.md has them."""
+    before, mark, rest = README.read_text().partition("<!-- benchmarks, written by make bench -->\n")
+    _, end, after = rest.partition("<!-- end of benchmarks -->\n")
+    if end:
+        README.write_text(before + mark + text + end + after)
 
 
 def main() -> None:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # and not without cleaning up
     cases = select(options)
     if options.list or not cases:
         for case in cases:
             print(f"{case.name}: {', '.join(contender.name for contender in case.contenders)}")
         sys.exit(0 if cases else f"no case has {options.only!r} in its name")
-    seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.5)
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.4)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else 3)
     missing = left_out(cases)
     load = os.getloadavg()[0]
@@ -143,7 +175,7 @@ def main() -> None:
         who = [
             contender
             for contender in case.contenders
-            if not ({contender.peer, f"{contender.peer} (Python)"} & missing.keys())
+            if is_there(contender, missing)
             and (options.contenders is None or re.search(options.contenders, contender.name))
         ]
         length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds

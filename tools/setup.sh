@@ -11,7 +11,7 @@ packages=(
   clang-format clang-tidy                                       # to lint
   python3 python3-venv python3-dev                              # the package and the tests
   libboost-dev nlohmann-json3-dev doctest-dev                   # the library and its tests
-  clang libclang-rt-dev spin                                    # to fuzz, to check the model
+  clang libclang-rt-dev spin valgrind                            # to fuzz, to check the model, to count instructions
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev  # cv::Mat
 )
 

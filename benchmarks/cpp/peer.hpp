@@ -24,7 +24,7 @@ struct Setup {
   bool spin = false;      // ask again instead of sleeping, where the peer can
 };
 
-// What one worker does. Roles: produce, consume; ping, pong; pace, stamp; hush; attach. All of them are endless: the
+// What one worker does. Roles: produce, consume; ping, pong; pace, stamp; hush; attach; keep-sender, keep-receiver. All of them are endless: the
 // driver samples the board, and kills.
 struct Task {
   std::string role;
@@ -59,6 +59,8 @@ class PeerOf : public Peer {
     if (task.role == "stamp") return stamp(task);
     if (task.role == "hush") return hush(task);
     if (task.role == "attach") return attach(task);
+    if (task.role == "keep-sender") return keep<Sender>(task);
+    if (task.role == "keep-receiver") return keep<Receiver>(task);
     throw std::invalid_argument("there is no role " + task.role);
   }
 
@@ -131,6 +133,13 @@ class PeerOf : public Peer {
     Payloads payloads(task.sizes, 1);
     Sender sender(task.setup);
     sender.push(payloads);
+    for (;;) pause_for(1'000'000'000);
+  }
+
+  // Is there, and does nothing.
+  template <class End>
+  static void keep(const Task& task) {
+    End end(task.setup);
     for (;;) pause_for(1'000'000'000);
   }
 

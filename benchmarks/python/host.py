@@ -6,6 +6,7 @@ The twin of cpp/main.cpp; takes the same words: host.py peers | host.py JSON
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import importlib
 import json
@@ -36,6 +37,7 @@ PEERS = {  # module and class by name
     "faster-fifo": ("fifo", "FasterFifo"),
     "iceoryx2": ("iceoryx", "Iceoryx2"),
 }
+_PR_SET_PDEATHSIG = 1
 FIELDS = {field.name for field in dataclasses.fields(Setup)}
 
 
@@ -70,6 +72,7 @@ def start(ask: dict[str, Any], worker: dict[str, Any], away: Peer, back: Peer | 
 
 
 def host(ask: dict[str, Any]) -> int:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # the driver's death ends this, too
     awaited = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     kind = load(ask["peer"])

@@ -361,6 +361,13 @@ def test_ctrl_c_ends_with_status_130(name: str, backend: ModuleType) -> None:
     assert b"Traceback" not in stderr
 
 
+def test_bench_outside_a_source_tree_says_where_it_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shmlane.cli.bench._ROOT", tmp_path)
+    done = run("bench", "--quick")
+    assert done.returncode == 1
+    assert "clone" in done.stderr
+
+
 def test_the_version_is_shown() -> None:
     try:
         expected = version("shmlane")

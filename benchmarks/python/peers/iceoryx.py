@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ class _Sender(Sender):
             .backpressure_strategy(iox.BackpressureStrategy.RetryUntilDelivered)
             .create()
         )
+        # Whoever subscribes later does not get what was published before.
+        while service.dynamic_config.number_of_subscribers < setup.consumers:
+            time.sleep(0.001)
         self.push = self._push_array if setup.numpy else self._push_bytes
 
     def _push_bytes(self, obj: bytes) -> None:

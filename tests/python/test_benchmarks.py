@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data of the benchmarks fits together: a goal with a misspelt name would never be judged."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_every_goal_compares_contenders_that_are_measured(load: Load) -> None:
+    cases, goals = load("cases"), load("goals")
+    by_name = {case.name: case for case in cases.all_cases()}
+    for (name, contender, figure), wanted in goals.GOALS.items():
+        names = {one.name for one in by_name[name].contenders}
+        assert figure in by_name[name].figures
+        assert {contender, *(goal.of for goal in wanted if goal.of is not None)} <= names
+
+
+def test_no_case_and_no_contender_of_a_case_has_the_name_of_another(load: Load) -> None:
+    cases = load("cases").all_cases()
+    assert len({case.name for case in cases}) == len(cases)
+    assert all(len({one.name for one in case.contenders}) == len(case.contenders) for case in cases)
+
+
+def test_a_missed_goal_is_told_as_not_met(load: Load) -> None:
+    cases, report = load("cases"), load("report")
+    case = next(case for case in cases.all_cases() if case.name == "C++ 64 B 2x2")
+
+    def results(shmlane: float, boost: float) -> dict[str, object]:
+        figures = {"shmlane": shmlane, "boost": boost}
+        return {case.name: {name: {"rounds": [{"objects_per_s": value}]} for name, value in figures.items()}}
+
+    assert [row.met for row in report.rows([case], results(1.6e6, 1e6))] == ["met"]
+    assert [row.met for row in report.rows([case], results(1.4e6, 1e6))] == ["not met"]
+    failed = {case.name: {"shmlane": {"rounds": [], "error": "it died"}, "boost": {"rounds": [{"objects_per_s": 1e6}]}}}
+    assert [(row.shmlane, row.met) for row in report.rows([case], failed)] == [("it died", "not measured")]
+
+
+def test_the_layout_of_the_board_is_the_same_in_both_languages(load: Load) -> None:
+    harness = load("harness")
+    text = (BENCHMARKS / "cpp/board.hpp").read_text()
+    assert re.findall(r"kMaxWorkers = (\d+);", text) == [str(harness.MAX_WORKERS)]
+    assert re.findall(r"kMaxTimes = 1 << (\d+);", text) == [str(harness.MAX_TIMES.bit_length() - 1)]
