@@ -42,14 +42,16 @@ $(STAMPS)/venv: pyproject.toml tools/setup.sh tools/requirements.py $(STAMPS)/ap
 	tools/setup.sh venv
 	@touch $@
 
-.PHONY: build build-cpp build-py
-build: build-cpp build-py ## Build the C++ library, tests and examples, and the Python package into .venv
+.PHONY: build build-cpp build-py build-crash-py
+build: build-cpp build-py build-crash-py ## Build the C++ library, tests and examples, and the Python package into .venv
 
 build-cpp: $(STAMPS)/apt
 	cmake --preset release -DSHMLANE_OPENCV=ON >build/configure.log || { cat build/configure.log; exit 1; }
 	cmake --build --preset release
 
 build-py: $(STAMPS)/python
+
+build-crash-py: $(STAMPS)/crash-py
 
 # Rewritten only when the list of Python files changes.
 $(STAMPS)/python-names: FORCE
@@ -59,6 +61,14 @@ $(STAMPS)/python-names: FORCE
 $(STAMPS)/python: $(STAMPS)/venv $(STAMPS)/python-names $(EXTENSION_FILES)
 	SHMLANE_BUILD=native $(VENV)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 	  --config-settings=cmake.define.SHMLANE_WERROR=ON --editable .
+	@touch $@
+
+# The extension with named steps, for tests/python/test_kill_steps.py alone.
+$(STAMPS)/crash-py: $(STAMPS)/venv $(EXTENSION_FILES) CMakePresets.json
+	cmake --preset crash-py -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/python \
+	  -Dpybind11_ROOT=$$($(VENV)/python -m pybind11 --cmakedir) >build/configure-crash-py.log \
+	  || { cat build/configure-crash-py.log; exit 1; }
+	cmake --build --preset crash-py
 	@touch $@
 
 .PHONY: test test-cpp test-py test-packaging

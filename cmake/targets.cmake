@@ -16,6 +16,9 @@ add_library(shmlane ${SHMLANE_SOURCES})
 add_library(shmlane::shmlane ALIAS shmlane)
 shmlane_warnings(shmlane)
 target_compile_features(shmlane PUBLIC cxx_std_20)
+if(SHMLANE_CRASH_POINTS)
+  target_compile_definitions(shmlane PRIVATE SHMLANE_CRASH_POINTS=1)
+endif()
 target_include_directories(shmlane
   PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
   PRIVATE "${PROJECT_SOURCE_DIR}/cpp/src")

@@ -5,6 +5,7 @@
 #if defined(SHMLANE_CRASH_POINTS)
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -15,6 +16,7 @@ std::atomic<CrashObserver> watching{nullptr};
 
 struct Plan {  // what the environment asks for
   Plan() {
+    if (const char* const file = std::getenv("SHMLANE_CRASH_LOG")) log = std::fopen(file, "a");
     const char* const asked = std::getenv("SHMLANE_CRASH_AT");
     if (asked == nullptr) return;
     name = asked;
@@ -25,6 +27,7 @@ struct Plan {  // what the environment asks for
   }
   std::string name;
   std::atomic<long> left{1};
+  std::FILE* log = nullptr;  // gets the name of each point that is passed
 };
 
 }  // namespace
@@ -33,6 +36,10 @@ void observe_crash_points(CrashObserver observer) noexcept { watching.store(obse
 
 void crash_point(const char* name) noexcept {
   static Plan plan;
+  if (plan.log != nullptr) {
+    std::fprintf(plan.log, "%s\n", name);
+    std::fflush(plan.log);
+  }
   if (plan.name == name && --plan.left == 0) std::raise(SIGKILL);
   if (const CrashObserver observer = watching.load()) observer(name);
 }

@@ -10,7 +10,8 @@ using CrashObserver = void (*)(const char* name) noexcept;
 // From now on every point that a thread of this process passes is shown to `observer`, which may kill; null: to nobody.
 void observe_crash_points(CrashObserver observer) noexcept;
 
-// Dies by SIGKILL at the pass that the environment names: SHMLANE_CRASH_AT=name or SHMLANE_CRASH_AT=name:pass.
+// Dies by SIGKILL at the pass that the environment names: SHMLANE_CRASH_AT=name or SHMLANE_CRASH_AT=name:pass. Before,
+// the file SHMLANE_CRASH_LOG gets the name.
 void crash_point(const char* name) noexcept;
 
 }  // namespace shmlane
