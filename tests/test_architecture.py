@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 CPP_FLOORS = [
     ["os/*", "error", "log", "export", "wire", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
-    ["segment", "participants", "frame", "codec", "json_text"],
+    ["segment", "participants", "frame*", "codec", "json_text"],
     ["lock", "creation_lock", "waiting", "dtype", "ndarray", "image", "fields"],
     ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*"],
     ["queue", "queue_core", "producer", "consumer", "inspect"],
