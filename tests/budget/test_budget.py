@@ -23,8 +23,9 @@ BUILD = Path(os.environ.get("SHMLANE_BUILD_DIR", ROOT / "build/release")) / "tes
 BUDGET = ROOT / "benchmarks/budget.json"
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 ROUNDS = 2000
-# Compilers and interpreters of the same version differ a little; a step that is added to a path costs more.
-TOLERANCE = {"C++": 1.03, PYTHON: 1.10}
+# Compilers and interpreters of one version differ a little, and so does the memcpy that a processor is given; a step that
+# is added to a path costs more.
+TOLERANCE = {"C++": 1.10, PYTHON: 1.25}
 
 
 def counts(language: str) -> dict[str, float]:
