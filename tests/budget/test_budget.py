@@ -23,8 +23,8 @@ BUILD = Path(os.environ.get("SHMLANE_BUILD_DIR", ROOT / "build/release")) / "tes
 BUDGET = ROOT / "benchmarks/budget.json"
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 ROUNDS = 2000
-# Compilers and interpreters of one version differ a little, and so does the memcpy that a processor is given; a step that
-# is added to a path costs more.
+# Compilers and interpreters of one version differ a little, and so does the memcpy that a processor is given; a step
+# that is added to a path costs more.
 TOLERANCE = {"C++": 1.10, PYTHON: 1.25}
 
 
