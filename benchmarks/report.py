@@ -12,6 +12,7 @@ from cases import Case
 from goals import GOALS, Median
 
 HEADINGS = ("case", "shmlane", "best peer", "ratio", "goal", "met")
+NOISE = 5  # percent of the machine that others may use
 TITLES = {
     "p50_ns": "p50",
     "p99_ns": "p99",
@@ -20,7 +21,16 @@ TITLES = {
     "create_ns": "create",
     "attach_ns": "attach",
 }
-LESS_IS_BETTER = ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "cpu_ns", "create_ns", "attach_ns", "cpu_percent")
+LESS_IS_BETTER: tuple[str, ...] = (
+    "p50_ns",
+    "p90_ns",
+    "p99_ns",
+    "p999_ns",
+    "cpu_ns",
+    "create_ns",
+    "attach_ns",
+    "cpu_percent",
+)
 LESS_IS_BETTER += ("memory_bytes",)
 
 
@@ -129,6 +139,20 @@ def pipe_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str,
     return out
 
 
+LIMIT_HEADINGS = ("limits", "memcpy", "sum", "first touch")
+
+
+def limit_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What one core can do with bytes, by the size of the piece."""
+    out = []
+    for case in cases:
+        if case.group == "limits":
+            found = [median(results, case.name, who, "bytes_per_s") for who in ("memcpy", "sum", "first-touch")]
+            shown = ("-" if value is None else show(value, "bytes_per_s") for value in found)
+            out.append((case.name.removeprefix("limits "), *shown))
+    return out
+
+
 def failures(results: dict[str, Any]) -> list[str]:
     """Who did not come through a case, and why."""
     return [
@@ -161,7 +185,8 @@ def details(case: Case, results: dict[str, Any]) -> list[str]:
 
 def conditions(run: dict[str, Any]) -> str:
     text = f"Medians of {run['rounds']} interleaved rounds of {run['seconds']} s on {run['machine']['processor']}"
-    return f"{text}; **the machine was not idle** (load {run['noisy']})." if run["noisy"] else f"{text}."
+    busy = run["busy_percent"]
+    return f"{text}; **the machine was not idle**: {busy:.0f} % were used by others." if busy > NOISE else f"{text}."
 
 
 def markdown_table(headings: Iterable[str], cells: Iterable[Iterable[str]]) -> list[str]:
@@ -195,6 +220,7 @@ def markdown(run: dict[str, Any], cases: list[Case], plots: list[str]) -> str:
     lines += markdown_table(HEADINGS, (row.cells() for row in table))
     if pipes := pipe_rows(cases, results):
         lines += ["", *markdown_table(PIPE_HEADINGS, pipes)]
+    lines += ["", *markdown_table(LIMIT_HEADINGS, limit_rows(cases, results))]
     lines += ["", *(f"![{plot}]({plot})" for plot in plots), ""]
     lines += ["## Left out", "", *(f"- {name}: {why}" for name, why in run["left_out"].items()), ""]
     if failed := failures(results):

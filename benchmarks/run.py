@@ -68,6 +68,18 @@ def _huge_pages() -> str:
     return found[1] if found else "unknown"
 
 
+def busy_percent() -> float:
+    """How much of the processors others use now."""
+
+    def idle() -> int:
+        return int(Path("/proc/stat").read_text().split()[4])  # in ticks, all processors together
+
+    before = idle()
+    time.sleep(1)
+    ticks = os.sysconf("SC_CLK_TCK") * (os.cpu_count() or 1)
+    return max(0.0, round(100 - 100 * (idle() - before) / ticks))
+
+
 def select(options: argparse.Namespace) -> list[Case]:
     cases = [case for case in all_cases() if not options.quick or case.quick]
     return [case for case in cases if options.only is None or re.search(options.only, case.name)]
@@ -116,11 +128,12 @@ def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, s
         style = {"met": "green", "not met": "red"}.get(row.met, "")
         table.add_row(*row.cells()[:-1], f"[{style}]{row.met}[/]" if style else row.met)
     console.print(table)
-    if pipes := report.pipe_rows(cases, results):
-        comparison = Table(*report.PIPE_HEADINGS, box=box.SIMPLE_HEAD)
-        for cells in pipes:
-            comparison.add_row(*cells)
-        console.print(comparison)
+    for headings, lines in ((report.PIPE_HEADINGS, report.pipe_rows), (report.LIMIT_HEADINGS, report.limit_rows)):
+        if cells := lines(cases, results):
+            extra = Table(*headings, box=box.SIMPLE_HEAD)
+            for row_ in cells:
+                extra.add_row(*row_)
+            console.print(extra)
     for name, why in missing.items():
         console.print(f"left out: {name}: {why}", highlight=False)
     for line in report.failures(results):
@@ -154,6 +167,22 @@ def show_in_readme(text: str) -> None:
         README.write_text(before + mark + text + end + after)
 
 
+def run_all(
+    cases: list[Case], options: argparse.Namespace, missing: dict[str, str], seconds: float, rounds: int
+) -> dict[str, Any]:
+    """Outcomes by case and contender."""
+    started = time.monotonic()
+    results = {}
+    for number, case in enumerate(cases):
+        past = f"{time.monotonic() - started:.0f} s"
+        print(f"[{number + 1}/{len(cases)}, {past}] {case.name}", file=sys.stderr, flush=True)
+        who = [contender for contender in case.contenders if is_there(contender, missing)]
+        who = [one for one in who if options.contenders is None or re.search(options.contenders, one.name)]
+        length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds
+        results[case.name] = run_case(case, who, length, rounds)
+    return results
+
+
 def main() -> None:
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # and not without cleaning up
@@ -165,25 +194,13 @@ def main() -> None:
     seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.4)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else 3)
     missing = left_out(cases)
-    load = os.getloadavg()[0]
+    busy = busy_percent()
     started = time.monotonic()
-    results: dict[str, Any] = {}
-    for number, case in enumerate(cases):
-        print(
-            f"[{number + 1}/{len(cases)}, {time.monotonic() - started:.0f} s] {case.name}", file=sys.stderr, flush=True
-        )
-        who = [
-            contender
-            for contender in case.contenders
-            if is_there(contender, missing)
-            and (options.contenders is None or re.search(options.contenders, contender.name))
-        ]
-        length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds
-        results[case.name] = run_case(case, who, length, rounds)
+    results = run_all(cases, options, missing, seconds, rounds)
     run = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
-        "noisy": f"{load:.1f}" if load > 0.5 else "",
+        "busy_percent": busy,
         "seconds": seconds,
         "rounds": rounds,
         "took_s": round(time.monotonic() - started),
@@ -191,6 +208,8 @@ def main() -> None:
         "results": results,
     }
     print_table(cases, results, missing)
+    if busy > report.NOISE:
+        print(f"The machine was not idle: {busy:.0f} % of it was used by others. These figures mean little.")
     folder = options.results or (None if options.quick or options.only or options.contenders else RESULTS)
     if folder is not None:
         print(f"written: {write(folder, run, cases)}")
