@@ -204,6 +204,8 @@ def measure(ask: Ask, seconds: float) -> Result:
         time.sleep(seconds)
         (objects_after, size_after), end = board.totals(meters), time.perf_counter()
         _check(hosts)
+        if ask.kind in ("throughput", "alone") and objects_after == objects:
+            raise MeasurementError("no object came in time")
         cpu = _cpu_seconds(pids) - cpu
         result = _rates(objects_after - objects, size_after - size, cpu, end - begin)
         result["memory_bytes"] = _memory(pids)

@@ -144,7 +144,7 @@ def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, s
 
 def write(folder: Path, run: dict[str, Any], cases: list[Case]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / run["date"]
+    stem: Path = folder / run["date"]
     try:
         from plots import draw
     except ImportError as error:
