@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "wire-format" / "vectors" / "v1"
 FOUND = ROOT / "tests" / "fuzz" / "found"  # inputs that broke something once: FOUND/TARGET/*
 FRAME = struct.Struct("<24xQLL")  # payload_size, metadata_size, payload_offset
-# libFuzzer takes more for an endless loop. Locks that seem to be held by the living are waited for, some seconds at each
-# step of attaching and leaving: 16 s in all were seen.
+# libFuzzer takes more for an endless loop. Locks that seem to be held by the living are waited for, some seconds at
+# each step of attaching and leaving: 16 s in all were seen.
 SECONDS_PER_INPUT = 45
 GRACE = 120
 
