@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps 1 and 4 of the ring (ring.hpp) in the ordinary case, inline and in few instructions: one frame, the lock is free,
-// and nothing is in the way. Whatever is not as ordinary as that is left to reserve() and acquire() in ring.cpp.
+// The ring's hot path (ring.hpp), inline and in few instructions: what is done with one frame, and steps 1 and 4 in the
+// ordinary case, in which the lock is free and nothing is in the way. Any other is left to reserve() and acquire() in
+// ring.cpp.
 #pragma once
 
 #include <algorithm>
