@@ -20,7 +20,7 @@ export CCACHE_BASEDIR = $(CURDIR)/cpp
 
 STAMPS := build/stamps
 VENV := .venv/bin
-CPP_FILES = $(shell find benchmarks cpp tests/cpp tests/kill tests/soak -name '*.[ch]pp')
+CPP_FILES = $(shell find benchmarks cpp tests -name '*.[ch]pp')
 # What the extension is made of. Python sources are used in place; only a new or a lost one asks for a new install.
 EXTENSION_FILES := CMakeLists.txt pyproject.toml $(wildcard cmake/*) $(shell find cpp/src cpp/include cpp/bindings -type f)
 PYTHON_NAMES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed | sort)
@@ -86,6 +86,10 @@ test-packaging: build ## Install in every way that users may, and use the result
 .PHONY: test-kill
 test-kill: build-cpp ## Kill participants at every named step and at a sample of all instructions (a part of test-cpp)
 	ctest --preset release -R '^kill_' --verbose
+
+.PHONY: vectors
+vectors: build ## Ask every implementation about every vector of the wire format, and print a table
+	$(VENV)/python -B -m tests.vectors.run
 
 # Each of its lines is one judgement, with a summary of its own; all of them run before the verdict.
 .PHONY: soak

@@ -5,19 +5,26 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vectormaker.bad_segments import invalid_segments
 from vectormaker.frames import Vector, invalid_frames, valid_frames
+from vectormaker.segments import valid_rings
+from vectormaker.segments_held import valid_holds
+from vectormaker.segments_life import valid_lives
 from vectormaker.streams import invalid_streams, valid_streams
 
 ROOT = Path(__file__).parent / "vectors" / "v1"
 GROUPS = {
     "frame/valid": valid_frames,
     "frame/invalid": invalid_frames,
+    "segment/valid": lambda: itertools.chain(valid_rings(), valid_holds(), valid_lives()),
+    "segment/invalid": invalid_segments,
     "stdio/valid": valid_streams,
     "stdio/invalid": invalid_streams,
 }
@@ -36,7 +43,7 @@ def all_files() -> Iterator[tuple[Path, bytes]]:
             raise ValueError(f"two vectors of {group} have one name")
         for vector in vectors:
             path = ROOT / group / vector.name
-            yield path.with_suffix(".bin"), vector.data
+            yield path.with_suffix(vector.suffix), vector.data
             yield path.with_suffix(".json"), json_bytes({"name": vector.name, **vector.facts})
     yield ROOT / "index.json", json_bytes({"version": 1, **index})
 

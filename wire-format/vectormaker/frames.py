@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .bad_objects import BAD_OBJECTS
+from .meaning import meaning, payload_facts
+from .more_objects import MAY_BE_UNKNOWN, more_objects
 from .objects import OBJECTS
 from .wire import Frame, flip
 
@@ -27,40 +27,37 @@ class Vector:
     name: str
     data: bytes
     facts: dict[str, Any]
+    suffix: str = ".bin"
 
 
 def hex64(number: int) -> str:
     return f"0x{number:016x}"
 
 
-def payload_facts(payload: bytes) -> dict[str, Any]:
-    """A payload by its bytes, or by length and check sums where those would fill a page."""
-    if len(payload) <= 256:
-        return {"hex": payload.hex()}
-    sha256 = hashlib.sha256(payload).hexdigest()
-    return {"size": len(payload), "sha256": sha256, "crc32": f"0x{zlib.crc32(payload):08x}"}
-
-
-def _valid(name: str, frame: Frame, meaning: str) -> Vector:
+def _valid(name: str, frame: Frame, what: str, **more: bool) -> Vector:
+    metadata = json.loads(frame.metadata)
     facts = {
-        "meaning": meaning,
+        "meaning": what,
         "segment_id": hex64(frame.segment_id),
         "position": hex64(frame.position),
         "control": {"state": frame.state, "attempt": frame.attempt, "owner": hex64(frame.owner)},
         "extent": frame.header()[0],
         "payload_offset": frame.header()[3],
         "metadata_text": frame.metadata.decode(),
-        "metadata": json.loads(frame.metadata),
+        "metadata": metadata,
         "payload": payload_facts(frame.payload),
+        "object": meaning(metadata, frame.payload),
+        "canonical": frame == Frame(frame.metadata, frame.payload, frame.segment_id, frame.position),
+        **more,
     }
     return Vector(name, frame.to_bytes(), facts)
 
 
 def valid_frames() -> Iterator[Vector]:
     position = 0
-    for name, (metadata, payload, meaning) in OBJECTS.items():
+    for name, (metadata, payload, what) in {**OBJECTS, **more_objects()}.items():
         frame = Frame(metadata, payload, position=position)
-        yield _valid(name, frame, meaning)
+        yield _valid(name, frame, what, **({"may_be_unknown": True} if name in MAY_BE_UNKNOWN else {}))
         position += frame.header()[0]
     late = 2**63 - 64
     yield _valid(

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .frames import Vector, payload_facts
+from .frames import Vector
+from .meaning import payload_facts
 from .objects import OBJECTS
 from .wire import END, END_FRAME, flip, stdio_end, stdio_frame, stdio_header
 
@@ -27,10 +28,17 @@ def _stream(frames: Frames) -> bytes:
     return b"".join(stdio_frame(metadata, payload) for metadata, payload in frames)
 
 
-def _valid(name: str, frames: Frames, end: bytes, meaning: str) -> Vector:
+def _valid(name: str, frames: Frames, end: bytes, meaning: str, **more: int) -> Vector:
     data = _stream(frames) + end
     read = len(data) if end in (b"", END_FRAME) else len(data) - len(end) + len(END_FRAME)
-    return Vector(name, data, {"meaning": meaning, "frames": _frames_facts(frames), "bytes_read": read})
+    facts = {
+        "meaning": meaning,
+        "frames": _frames_facts(frames),
+        "bytes_read": read,
+        "canonical": end == END_FRAME,
+        **more,
+    }
+    return Vector(name, data, facts)
 
 
 def valid_streams() -> Iterator[Vector]:
@@ -42,6 +50,18 @@ def valid_streams() -> Iterator[Vector]:
     yield _valid(
         "nothing_after_the_end_is_read", _FIRST, END_FRAME + b"rubbish", "what follows belongs to somebody else"
     )
+    yield _valid(
+        "another_stream_follows", _FIRST, END_FRAME + _stream(_FIRST) + END_FRAME, "whoever reads on finds it (W-68)"
+    )
+    limit = len(_METADATA) + len(_PAYLOAD)
+    exact = [(_METADATA, _PAYLOAD), (_METADATA, b"")]
+    yield _valid("frame_at_the_limit", exact, END_FRAME, "as long as the reader allows (W-65)", max_frame=limit)
+    sizes = [(_METADATA, bytes(range(size))) for size in range(67)]
+    yield _valid("payloads_of_0_to_66_bytes", sizes, END_FRAME, "nothing is aligned")
+    texts = [(b'{"type":"text","":"' + b"x" * size + b'"}', b"") for size in (0, 1, 2, 3, 4100)]
+    yield _valid("metadata_of_all_sizes", texts, END_FRAME, "nor is metadata")
+    magic = [(_METADATA, _HEADER), (_METADATA, END_FRAME), (_METADATA, _FRAME + END_FRAME)]
+    yield _valid("streams_in_payloads", magic, END_FRAME, "payloads that look like headers and ends")
     yield _valid("every_payload_type", everything, END_FRAME, "one object of each vector of frames, in order")
 
 
@@ -88,6 +108,8 @@ def _bad_headers() -> Iterator[Vector]:
     yield _invalid("kind_bit_flipped", flip(_FRAME, 8, 1), 0, "W-61", "kind 3 instead of 1")
     yield _invalid("kind_unknown", stdio_frame(_METADATA, _PAYLOAD, 3), 0, "W-63", "kind 3, with its right sentinel")
     yield _invalid("kind_zero", stdio_frame(_METADATA, _PAYLOAD, 0), 0, "W-63", "kind 0, with its right sentinel")
+    yield _invalid("frame_of_a_ring", bytes(64) + _FRAME, 0, "W-60", "a frame that begins 64 bytes late")
+    yield _invalid("header_twice", _HEADER + _FRAME, len(_FRAME) - 8, "W-62", "a header stands there twice")
     yield _invalid("end_frame_with_metadata", stdio_frame(_METADATA, b"", END), 0, "W-64", "an end with metadata")
     yield _invalid("end_frame_with_payload", stdio_frame(b"", b"x", END), 0, "W-64", "an end with a payload")
     limit = len(_METADATA) + len(_PAYLOAD) - 1
@@ -113,6 +135,10 @@ def _bad_bodies() -> Iterator[Vector]:
         "metadata_empty": (b"", "no metadata"),
         "metadata_not_json": (b'{"type":"bytes"', "the object does not end"),
         "metadata_not_object": (b'["type"]', "a JSON list"),
+        "metadata_begins_with_space": (b' {"type":"bytes"}', "something before the brace"),
+        "metadata_with_nan": (b'{"type":"x","version":1,"scale":NaN}', "NaN is not JSON"),
+        "metadata_with_a_second_object": (b'{"type":"bytes"}{}', "something after the object"),
+        "metadata_with_a_nul": (b'{"type":"bytes"}\0', "a NUL after the object"),
         "metadata_not_utf8": (b'{"type":"\xff"}', "a byte that UTF-8 does not have"),
         "metadata_without_type": (b"{}", "no type"),
         "type_not_a_string": (b'{"type":null}', "the type is null"),

@@ -15,6 +15,8 @@ STATES = {"reserved": 1, "ready": 2, "leased": 3, "free": 4, "abandoned": 5, "pa
 DATA, END = 1, 2
 
 _U64 = 2**64 - 1
+NO_LEASE = _U64
+"""`oldest_lease` of a participant that never leased anything."""
 
 
 def align_up(size: int) -> int:
