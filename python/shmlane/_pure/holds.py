@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a handle may hold in a ring: a Reservation of a producer, a Lease of a consumer.
+
+Both are arrays of bytes that lie in the ring, since that is how Python gives a class the buffer protocol before 3.12;
+views of them keep them alive.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from ..errors import Closed, TooLarge
+from . import wire
+from .arguments import to_bytes, to_unsigned
+from .frame import FrameExtents
+from .queue_core import QueueCore
+from .ring import Place, Ring
+
+
+class _Hold(np.ndarray):  # type: ignore[type-arg]
+    """``_core`` is None in views of this type, which hold nothing."""
+
+    _core: QueueCore | None = None
+    _ring: Ring
+    _place: Place
+    _participant: int
+    _metadata: bytes
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def _make(cls, memory: memoryview, place: Place, extents: FrameExtents) -> Any:
+        # Based on a memoryview: NumPy would skip an array of the body, and this with it, as the base of views.
+        start = (place.at << 3) + extents.payload_offset
+        return cls.__new__(cls, (extents.payload_size,), np.uint8, memory, start)
+
+
+@final
+class Lease(_Hold):
+    """A frame held by a consumer; its buffer is the read-only, 64-byte aligned payload."""
+
+    _attempt: int
+
+    @property
+    def metadata(self) -> bytes:
+        """The frame's metadata."""
+        return self._metadata
+
+    @property
+    def attempt(self) -> int:
+        """0 for the first delivery."""
+        return self._attempt
+
+    def __del__(self) -> None:
+        core, self._core = self._core, None
+        if core is None:
+            return
+        if core.owns(self._participant):
+            self._ring.release(self._participant, self._place)
+            core.attachment.space.wake_one()
+            core.exit(self._participant)
+
+
+def make_lease(core: QueueCore, ring: Ring, me: int, place: Place, extents: FrameExtents, metadata: bytes) -> Lease:
+    """Whose end ends a hold that was counted before."""
+    lease: Lease = Lease._make(ring.readonly_memory, place, extents)
+    lease._ring, lease._place, lease._participant = ring, place, me
+    lease._metadata, lease._attempt = metadata, ring.attempt_of(place)
+    lease._core = core
+    return lease
+
+
+@final
+class Reservation(_Hold):
+    """A place in the ring; its buffer is the writable, 64-byte aligned payload."""
+
+    _extents: FrameExtents
+
+    @property
+    def open(self) -> bool:
+        """False after commit or abort."""
+        return self._core is not None
+
+    def commit(self, metadata: bytes | None = None, nbytes: int | None = None) -> None:
+        """Publish; with arguments other metadata and/or only the first ``nbytes``. Raises TooLarge."""
+        text = self._metadata if metadata is None else to_bytes(metadata)
+        size = self.nbytes if nbytes is None else to_unsigned(nbytes, "nbytes")
+        core = self._core
+        if core is None:
+            raise Closed("this reservation was committed or aborted already")
+        self._check(len(text), size)
+        if not core.owns(self._participant):
+            raise Closed("this reservation belongs to the parent process; reserve anew after fork")
+        extent, _, _, payload_offset = self._extents
+        self._ring.write(self._place, FrameExtents(extent, size, len(text), payload_offset), text)
+        self._core = None
+        try:
+            self._ring.commit(self._participant, self._place)
+            core.attachment.items.wake_one()
+        finally:
+            core.exit(self._participant)
+
+    def _check(self, metadata_size: int, payload_size: int) -> None:
+        if payload_size > self.nbytes:
+            raise TooLarge(f"cannot commit {payload_size} bytes into a reservation of {self.nbytes}")
+        room = self._extents.payload_offset - wire.METADATA_OFFSET - wire.SENTINEL_SIZE
+        if metadata_size > room:
+            raise TooLarge(
+                f"cannot commit {metadata_size} bytes of metadata into a reservation with room for {room}"
+            )
+
+    def abort(self) -> None:
+        """Give the place back. Does nothing after commit or abort."""
+        core, self._core = self._core, None
+        if core is None or not core.owns(self._participant):
+            return
+        self._ring.abort(self._participant, self._place)
+        core.attachment.space.wake_one()
+        core.attachment.items.wake_one()  # the end of stream may be near
+        core.exit(self._participant)
+
+    def __del__(self) -> None:
+        self.abort()
+
+    def __buffer__(self, flags: int, /) -> memoryview:
+        """Of Python 3.12 and newer. Raises Closed after commit or abort."""
+        if self._core is None:
+            raise Closed("this reservation was committed or aborted already")
+        buffer: memoryview = super().__buffer__(flags)  # type: ignore[misc]
+        return buffer
+
+
+def make_reservation(
+    core: QueueCore, ring: Ring, me: int, place: Place, extents: FrameExtents, metadata: bytes
+) -> Reservation:
+    """Whose end ends a hold that was counted before."""
+    reservation: Reservation = Reservation._make(ring.memory, place, extents)
+    reservation._ring, reservation._place, reservation._participant = ring, place, me
+    reservation._metadata, reservation._extents = metadata, extents
+    reservation._core = core
+    return reservation

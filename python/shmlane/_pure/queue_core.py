@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Producer and Consumer share: an attachment, its ring, waiting, and the count of who still uses them."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .._log import logger
+from ..errors import Closed, Evicted, TimedOut
+from . import wire
+from .attachment import Attachment, AttachOptions
+from .os import clock
+from .os.process import ONLINE_CORES
+from .os.semaphore import Wait
+from .participants import Participants, id_index
+from .ring import Ring
+from .ring_frames import LEASED, READY
+from .ring_recovery import Contents
+from .segment import Segment
+from .waiting import SLICE_NS, Sleeper, WaitPlace
+from .wire import Kind, ParticipantEntry
+
+_SPIN_NS = 30_000  # about what it costs to be woken
+_LOCK_PATIENCE_NS = 1_000_000_000
+_CLOSE_TRIES = 300
+_CLOSE_PAUSE = 0.001  # seconds
+
+COUNTERS = (
+    "pushed", "pushed_bytes", "aborted", "popped", "popped_bytes", "dropped", "redelivered", "waits", "recovered",
+)  # fmt: skip
+
+
+class Waited(enum.Enum):
+    DONE = 0
+    TIMED_OUT = 1
+    CANCELLED = 2
+
+
+class Use:
+    """A call under way, which keeps the participant attached; it may leave a hold (a lease, a reservation) behind that
+    goes on doing so. Raises Closed.
+    """
+
+    __slots__ = ("_calls", "_core", "me")
+
+    def __init__(self, core: QueueCore) -> None:
+        self._calls = 0
+        self._core = core
+        if core.closed and core.attachment.inherited:
+            core.throw_closed()  # a child must not become a participant by a handle that is closed
+        self.me = core.attachment.me
+        core.add(1, 1)
+        self._calls = 1
+        # Counted first, looked second: close() does it the other way round, so one of us sees the other.
+        if core.closed:
+            self.__exit__()
+            core.throw_closed()
+
+    def hold(self) -> None:
+        """One more hold: somebody will call core.exit(me)."""
+        self._core.add(0, 1)
+
+    def __enter__(self) -> Use:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._calls:
+            self._calls = 0
+            self._core.exit(self.me, calls=1)
+
+    def __del__(self) -> None:
+        self.__exit__()  # an exception of a signal's handler may have come between
+
+
+class QueueCore:
+    """Thread-safe. The participant leaves when the handle is closed and the last call, lease and reservation is over."""
+
+    def __init__(self, name: str, role: int, options: AttachOptions) -> None:
+        self._closing = threading.RLock()
+        self._counting = threading.RLock()
+        self.closed = False
+        self._calls, self._uses = 0, 1  # calls under way; these, the open handle, and holds
+        self._cancellations = 0
+        self._reaped_at = 0
+        self._ring: Ring | None = None
+        self._counted_for = 0
+        options.kind, options.role = Kind.QUEUE, role
+        self.attachment = Attachment(name, options, self._renewed)
+        self._counted_for = me = self.attachment.me
+        if self.ring is not None:
+            self.reap_all(me)
+
+    @property
+    def name(self) -> str:
+        return self.attachment.name
+
+    @property
+    def participants(self) -> Participants:
+        return self.attachment.participants
+
+    # ---- Who uses it -------------------------------------------------------------------------------------------------
+
+    def add(self, calls: int, uses: int) -> int:
+        with self._counting:
+            self._calls += calls
+            self._uses += uses
+            return self._uses
+
+    def exit(self, me: int, calls: int = 0) -> None:
+        """The end of a call or hold of the participant ``me``; nothing if that was an ancestor of this forked process."""
+        if self.owns(me) and self.add(-calls, -1) == 0:
+            self.attachment.leave(self._settle)
+
+    def alone(self) -> bool:
+        """Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock."""
+        with self._counting:
+            # Counted first, looked second: a handle that closes in between says so before it counts itself out.
+            calls, uses = self._calls, self._uses
+            return calls == 1 and uses == (1 if self.closed else 2)
+
+    def owns(self, me: int) -> bool:
+        """Whether a hold of the participant ``me`` is this process's to end; after a fork it is the parent's."""
+        return not self.attachment.inherited and me == self._counted_for
+
+    def _renewed(self, me: int) -> None:
+        # What the parent's threads had under way is not under way in the child.
+        self._closing, self._counting = threading.RLock(), threading.RLock()
+        self._calls, self._uses = 0, 1
+        self._counted_for = me
+        if self._ring is not None:
+            self._ring.forget_holds()
+
+    def close(self) -> None:
+        """Waits a moment for the calls that it ends, so that a process that exits next has left before."""
+        with self._closing:
+            if self.closed:
+                return
+            self.closed = True
+        self.attachment.drop_role()
+        self.cancel_waits()
+        self.exit(self._counted_for)
+        if self.attachment.inherited:
+            return
+        for _ in range(_CLOSE_TRIES):
+            if self._calls <= 0:
+                break
+            time.sleep(_CLOSE_PAUSE)
+
+    def _settle(self) -> bool:
+        """Give back what this participant holds; whether nothing is left in the ring for others."""
+        ring = self.ring
+        if ring is None:
+            return True
+        me = self._counted_for
+        self.reap_all(me)
+        if not ring.give_back_all(me, clock.deadline_after(_LOCK_PATIENCE_NS)):
+            raise TimedOut(f"a lock of the ring was not to be had: {ring.obstacle()}")
+        # Looked at without a lock: others would move the frames meanwhile. It matters only if there are none.
+        return not self.participants.anyone_alive_but(me) and ring.empty()
+
+    def cancel_waits(self) -> None:
+        self._cancellations += 1
+        if not self.attachment.inherited:
+            self.attachment.wake_everybody()
+
+    def throw_closed(self) -> None:
+        raise Closed(f"the handle of queue '{self.name}' is closed; open a new Producer or Consumer")
+
+    # ---- The ring ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ring(self) -> Ring | None:
+        """Once somebody has laid it out."""
+        return self._ring or self._find_ring()
+
+    def _find_ring(self) -> Ring | None:
+        segment = self.attachment.segment
+        if segment.state == wire.SegmentState.HEADER:
+            return None
+        with segment.mutex:
+            if self._ring is None and segment.map_body():
+                self._ring = Ring(segment, self.participants)
+            return self._ring
+
+    def count(self, me: int, counter: int) -> None:
+        self.participants.count(me, counter)
+
+    # ---- The dead ----------------------------------------------------------------------------------------------------
+
+    def reap_now_and_then(self, me: int) -> None:
+        """Reap whoever died, if the last look is more than a slice ago."""
+        if time.monotonic_ns() - self._reaped_at < SLICE_NS:
+            return
+        if not self.participants.can_ask():
+            raise Evicted(
+                f"queue '{self.name}': this handle's file descriptors were closed, so the others take it for dead; "
+                "open a new handle"
+            )
+        self.reap_all(me)
+
+    def reap_all(self, me: int) -> None:
+        self._reaped_at = time.monotonic_ns()
+        ring = self.ring
+        start = 0
+        while ring is not None and (dead := self.participants.find_dead(me, start)) is not None:
+            who = self.participants.describe(dead)
+            if ring.reap(me, dead, clock.deadline_after(_LOCK_PATIENCE_NS)):
+                self.attachment.wake_everybody()
+                logger.log(logging.INFO, "queue '%s': %s died; what it held was settled", self.name, who)
+            start = id_index(dead) + 1
+
+    # ---- Waiting -----------------------------------------------------------------------------------------------------
+
+    def wait_until(
+        self, place: WaitPlace, deadline: int, hint: Callable[[], bool], attempt: Callable[[], bool]
+    ) -> Waited:
+        """Call ``attempt`` until it is true: while spinning whenever ``hint`` is true, then after each time it was woken
+        at ``place``, or a slice was over. Reaps the dead on the way. Raises Closed, and what they raise.
+        """
+        cancellations = self._cancellations
+        # With fewer cores than participants a spinner keeps off the very one it waits for.
+        if 1 < ONLINE_CORES >= self.participants.used():
+            until = time.monotonic_ns() + _SPIN_NS
+            while time.monotonic_ns() < until:
+                if hint() and attempt():
+                    return Waited.DONE
+                if clock.passed(deadline):
+                    return Waited.TIMED_OUT
+        with Sleeper(place) as sleeper:
+            self.count(self.attachment.me, ParticipantEntry.waits)
+            while True:
+                sleeper.announce()
+                if attempt():
+                    return Waited.DONE
+                if self._cancellations != cancellations and not self.closed:
+                    return Waited.CANCELLED
+                if self.closed:
+                    self.throw_closed()
+                if clock.passed(deadline):
+                    return Waited.TIMED_OUT
+                if sleeper.sleep(min(time.monotonic_ns() + SLICE_NS, deadline)) is Wait.TIMED_OUT:
+                    self.reap_now_and_then(self.attachment.me)
+
+    # ---- Looking -----------------------------------------------------------------------------------------------------
+
+    def stat(self) -> dict[str, int]:
+        return queue_stat(self.participants, self.ring)
+
+
+def entry_counters(participants: Participants, index: int) -> dict[str, int]:
+    """Of one entry, of its owners before the present one, too (W-15)."""
+    # Aborted first: what is aborted later was pushed before, so that the difference is never negative.
+    aborted = participants.get(index, ParticipantEntry.aborted)
+    counters = {name: participants.get(index, getattr(ParticipantEntry, name)) for name in COUNTERS}
+    return counters | {"pushed": counters["pushed"] - aborted & wire.MASK, "aborted": aborted}
+
+
+def queue_stat(participants: Participants, ring: Ring | None) -> dict[str, int]:
+    """Counters of the table and fill of the ring, without a lock."""
+    entries = [entry_counters(participants, index) for index in range(participants.used())]
+    stat: dict[str, int] = {name: sum(entry[name] for entry in entries) & wire.MASK for name in COUNTERS}
+    stat["capacity"] = ring.capacity if ring else 0
+    stat["used"] = (ring.contents() if ring else Contents()).used
+    stat["producers"] = participants.in_role(wire.ROLE_PRODUCER)
+    stat["consumers"] = participants.in_role(wire.ROLE_CONSUMER)
+    return stat
+
+
+def count_objects(segment: Segment) -> int:
+    """READY and LEASED frames in a segment whose body is mapped and in which nobody lives. Raises Corrupt."""
+    ring = Ring(segment, Participants(segment.head, segment.file))
+    return sum(step.state in (READY, LEASED) for step in ring.walk_all())
+
+
+def attach_options(**options: Any) -> AttachOptions:
+    return AttachOptions(kind=Kind.QUEUE, role=0, count_objects=count_objects, **options)
