@@ -22,7 +22,7 @@ CPP_FLOORS = [
 PYTHON_FLOORS = [
     ["errors", "_log", "sizes", "_build", "_native", "_exit"],
     ["_backend", "codec"],
-    ["codecs"],
+    ["_pure", "codecs"],
     ["registry"],
     ["lease", "reservation", "_ready", "stdio", "handle"],
     ["queue"],
@@ -30,6 +30,17 @@ PYTHON_FLOORS = [
     ["dropin"],
     ["__init__"],
     ["cli", "__main__"],
+]
+
+PURE_FLOORS = [
+    ["os", "wire"],
+    ["segment", "participants", "frame"],
+    ["lock", "creation_lock", "waiting", "making", "copying", "plain"],
+    ["attachment", "ring*"],
+    ["queue_core"],
+    ["arguments", "handle", "holds", "stdio"],
+    ["producer", "consumer", "inspect"],
+    ["__init__"],
 ]
 
 LONGEST = {".hpp": 200, ".cpp": 400, ".py": 350}
@@ -99,6 +110,26 @@ def test_a_python_module_imports_only_from_its_own_or_a_lower_floor(path: Path) 
     own = floor_of(PYTHON_FLOORS, python_room(path))
     for room in imported_rooms(path):
         assert floor_of(PYTHON_FLOORS, room) <= own, f"{python_room(path)} imports {room} from above"
+
+
+def pure_files() -> list[Path]:
+    return sorted(ROOT.glob("python/shmlane/_pure/**/*.py"))
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_pure_module_imports_only_from_its_own_or_a_lower_floor(path: Path) -> None:
+    inside = path.relative_to(ROOT / "python/shmlane/_pure").parts
+    own = floor_of(PURE_FLOORS, inside[0].removesuffix(".py"))
+    for node in runtime_nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == len(inside):
+            rooms = [node.module.split(".")[0]] if node.module else [name.name for name in node.names]
+            assert all(floor_of(PURE_FLOORS, room) <= own for room in rooms), f"{path.name} imports {rooms} from above"
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_only_os_of_the_pure_backend_calls_the_system(path: Path) -> None:
+    if "os" not in path.parts:
+        assert not re.search(r"^\s*(import|from) (ctypes|fcntl|mmap|select|signal)\b", path.read_text(), re.M)
 
 
 def test_no_room_has_outgrown_its_limit() -> None:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which backend carries the frames: ``SHMLANE_BACKEND=native`` (the C++ extension, the default) or ``pure``."""
+"""Which backend carries the frames: ``SHMLANE_BACKEND=native`` (the C++ extension) or ``pure``.
+
+Without a choice it is native, or pure where the package was built without the extension.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -33,32 +37,52 @@ _HANDLE = ("name", "capacity", "closed", "close", "size", "stat", "wait", "cance
 _MODULES = {"native": "shmlane._native", "pure": "shmlane._pure"}
 
 
-def load(choice: str) -> Any:
-    """The backend of that name, checked. Raises ImportError that says what to do."""
+def load(choice: str | None = None) -> Any:
+    """The backend of that name, or the one that there is; checked. Raises ImportError that says what to do."""
     if not sys.platform.startswith("linux"):
         raise ImportError(f"shmlane needs Linux (open file description locks, glibc); this is {sys.platform}")
-    if choice not in _MODULES:
+    if choice and choice not in _MODULES:
         raise ImportError(f"SHMLANE_BACKEND is {choice!r}; it must be one of {', '.join(_MODULES)}")
-    try:
-        backend = importlib.import_module(_MODULES[choice])
-    except ModuleNotFoundError as error:
-        if error.name != _MODULES[choice]:
-            raise
-        raise ImportError(_why_missing(choice)) from None
+    backend = _import(choice or "native")
+    if backend is None and choice:
+        raise ImportError(f"{_why_missing()}; install again with SHMLANE_BUILD=native to see why")
+    if backend is None:
+        backend = _fall_back()
     check(backend)
     return backend
 
 
-def _why_missing(choice: str) -> str:
-    if choice == "pure":
-        return "the pure backend is not part of this version of shmlane; leave SHMLANE_BACKEND unset or say native"
+def _import(choice: str) -> Any:
+    """None if there is no such module. Whatever else keeps it from being imported is raised."""
+    try:
+        return importlib.import_module(_MODULES[choice])
+    except ModuleNotFoundError as error:
+        if error.name != _MODULES[choice]:
+            raise
+        return None
+
+
+def _fall_back() -> Any:
+    try:
+        backend = _import("pure")
+    except ImportError as error:
+        raise ImportError(f"{_why_missing()}; and {error}") from None
+    warnings.warn(
+        f"{_why_missing()}; the pure backend is used, which is slower (SHMLANE_BACKEND=pure says that you know)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return backend
+
+
+def _why_missing() -> str:
     try:
         build = importlib.import_module("shmlane._build")
     except ModuleNotFoundError:
         reason = "it was not built"
     else:
         reason = build.REASON or "its file is gone"
-    return f"shmlane's extension _native is missing: {reason}; install again with SHMLANE_BUILD=native to see why"
+    return f"shmlane's extension _native is missing: {reason}"
 
 
 def check(backend: ModuleType) -> None:
@@ -88,5 +112,5 @@ else:
         """``active`` is loaded when it is first used."""
         if name != "active":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = load(os.environ.get("SHMLANE_BACKEND") or "native")
+        globals()[name] = load(os.environ.get("SHMLANE_BACKEND"))
         return globals()[name]

@@ -9,6 +9,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,7 @@ import pytest
 
 from shmlane import _backend
 
-BACKENDS = {"native": "shmlane._native"}
+BACKENDS = {"native": "shmlane._native", "pure": "shmlane._pure"}
 """Each is imported by its own name, so that a missing one fails instead of another being tested twice."""
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -26,12 +27,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The backend that handles of this test use, and those of the processes that it starts."""
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The backend that handles of this test use, and those of the processes that it starts; no other one."""
     module = importlib.import_module(BACKENDS[request.param])
+    _backend.check(module)
     monkeypatch.setattr(_backend, "active", module)
     monkeypatch.setenv("SHMLANE_BACKEND", request.param)
-    return module
+    for other in BACKENDS.keys() - {request.param}:
+        for name in ("Producer", "Consumer", "StdioWriter", "StdioReader"):
+            with suppress(ImportError):  # who asks for the other one meets the error
+                monkeypatch.setattr(f"{BACKENDS[other]}.{name}", _refuse)
+    yield module
+    assert _backend.active is module
+
+
+def _refuse(*_: object, **__: object) -> None:
+    pytest.fail("a test made a handle of another backend than its own")
 
 
 @pytest.fixture

@@ -44,20 +44,19 @@ def test_a_backend_that_lacks_names_is_refused_with_their_list(backend: ModuleTy
 
 @pytest.mark.parametrize("choice", [None, "", "native"])
 def test_native_is_the_default(choice: str | None) -> None:
-    assert import_with(choice).stdout == "shmlane._native\n"
-
-
-@pytest.mark.parametrize(
-    ("choice", "words"),
-    [
-        ("pure", "the pure backend is not part of this version"),
-        ("fast", "SHMLANE_BACKEND is 'fast'; it must be one of"),
-    ],
-)
-def test_a_backend_that_there_is_not_is_a_clear_error(choice: str, words: str) -> None:
     done = import_with(choice)
+    assert (done.stdout, done.stderr) == ("shmlane._native\n", "")
+
+
+def test_pure_is_there_for_the_asking_and_needs_no_extension() -> None:
+    done = import_with("pure", HIDE_NATIVE)
+    assert (done.stdout, done.stderr) == ("shmlane._pure\n", "")
+
+
+def test_a_backend_that_there_is_not_is_a_clear_error() -> None:
+    done = import_with("fast")
     assert done.returncode == 1
-    assert f"ImportError: {words}" in done.stderr
+    assert "ImportError: SHMLANE_BACKEND is 'fast'; it must be one of native, pure" in done.stderr
 
 
 HIDE_NATIVE = """
@@ -72,10 +71,40 @@ sys.modules["shmlane._build"] = types.SimpleNamespace(BACKEND="pure", REASON="th
 """
 
 
-def test_a_missing_extension_is_told_with_the_reason_of_the_build() -> None:
-    done = import_with(None, HIDE_NATIVE + BUILD)
+TWICE = "import shmlane, importlib; importlib.reload(shmlane)\n"
+
+
+@pytest.mark.parametrize("choice", [None, ""])
+def test_where_the_extension_is_missing_pure_is_used_and_the_reason_is_told_once(choice: str | None) -> None:
+    done = import_with(choice, HIDE_NATIVE + BUILD + TWICE)
+    assert done.stdout == "shmlane._pure\n"
+    assert done.stderr.count("extension _native is missing: there was no compiler; the pure backend is used") == 1
+
+
+def test_native_is_never_replaced_where_it_was_asked_for() -> None:
+    done = import_with("native", HIDE_NATIVE + BUILD)
     assert done.returncode == 1
     assert "ImportError: shmlane's extension _native is missing: there was no compiler;" in done.stderr
+
+
+HIDE_LIBATOMIC = """
+import ctypes
+class PyDLL(ctypes.PyDLL):
+    def __init__(self, name, *words, **options):
+        super().__init__("libatomic.so.none" if name == "libatomic.so.1" else name, *words, **options)
+ctypes.PyDLL = PyDLL
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [("pure", ""), (None, "shmlane's extension _native is missing: there was no compiler; and ")],
+)
+def test_without_libatomic_the_pure_backend_names_its_package(choice: str | None, words: str) -> None:
+    done = import_with(choice, HIDE_NATIVE + BUILD + HIDE_LIBATOMIC)
+    assert done.returncode == 1
+    assert f"ImportError: {words}the pure backend of shmlane needs libatomic.so.1" in done.stderr
+    assert "the Debian package libatomic1" in done.stderr
 
 
 def test_a_broken_extension_is_not_called_missing() -> None:

@@ -449,7 +449,8 @@ main()
 """
 
 
-def test_it_works_when_the_extension_is_what_broke() -> None:
+def test_it_works_when_the_extension_is_what_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHMLANE_BACKEND", raising=False)
     done = subprocess.run(
         [sys.executable, "-c", BROKEN, "doctor", "--json"], capture_output=True, text=True, timeout=60
     )

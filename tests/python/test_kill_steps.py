@@ -204,6 +204,7 @@ def zygotes() -> Iterator[list[Zygote]]:
         zygote.close()
 
 
+@pytest.mark.parametrize("backend", ["native"], indirect=True)
 def test_wherever_a_python_process_dies_the_others_finish_a_checked_transfer(
     name: str, backend: ModuleType, tmp_path: Path, zygotes: list[Zygote], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,9 +79,9 @@ def primary_group(group: str) -> Iterator[None]:
     [
         "shmlane.Producer(name)",
         "shmlane.Consumer(name)",
-        "shmlane._native.inspect_segment(name)",
-        "shmlane._native.remove_segment(name)",
-        "shmlane._native.remove_segment(name, True)",
+        "shmlane._backend.active.inspect_segment(name)",
+        "shmlane._backend.active.remove_segment(name)",
+        "shmlane._backend.active.remove_segment(name, True)",
     ],
 )
 def test_a_queue_is_its_owner_s_alone_and_the_refusal_says_what_to_do(
@@ -151,7 +151,7 @@ def test_a_left_over_of_another_user_is_refused_by_who_cannot_remove_it(
         with (SHARED_MEMORY / f"shmlane.{name}").open("r+b") as file:
             file.seek(32)
             file.write(struct.pack("<I", 3))
-    for call in ("shmlane.Producer(name)", "shmlane._native.remove_segment(name, True)"):
+    for call in ("shmlane.Producer(name)", "shmlane._backend.active.remove_segment(name, True)"):
         answer = as_nobody(call, name)
         assert answer.startswith("shmlane.errors.PermissionDenied")
         assert "another user" in answer

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds that one answer may take."""
 BUILD = Path(os.environ.get("SHMLANE_BUILD_DIR", ROOT / "build/release"))
-BACKENDS = ("native",)
+BACKENDS = ("native", "pure")
 """Of the Python package: each of them is asked."""
 
 

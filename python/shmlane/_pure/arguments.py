@@ -30,7 +30,7 @@ def to_timeout(seconds: Any) -> int | None:
 
 
 def describe_wait(timeout: int | None) -> str:
-    """" within 0.5 s", or "" for a call that did not wait."""
+    """ " within 0.5 s", or "" for a call that did not wait."""
     return f" within {timeout / 1e9:g} s" if timeout else ""
 
 

@@ -229,7 +229,7 @@ class Attachment:
             self._renewed(self._me)
             self._generation = fork.generation
 
-    # ---- Notes: said when no lock is held, since whoever listens may use a queue itself --------------------------------
+    # ---- Notes: said when no lock is held, since whoever listens may use a queue itself ------------------------------
 
     def _note(self, level: int, text: str) -> None:
         self._notes.append((level, text))

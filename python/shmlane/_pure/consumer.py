@@ -148,9 +148,7 @@ class Consumer(Handle):
 
     # ---- Looking for frames ------------------------------------------------------------------------------------------
 
-    def _take_each(
-        self, most: int, patience: int | None, give: Callable[[Use, Ring, _Frame], Any]
-    ) -> list[Any]:
+    def _take_each(self, most: int, patience: int | None, give: Callable[[Use, Ring, _Frame], Any]) -> list[Any]:
         """What ``give`` makes of up to ``most`` frames, waiting for the first; [] at the end of stream. Raises Empty.
 
         Corrupt frames of several are logged, so that the sound ones beside them are not lost; if there is no sound one,

@@ -26,9 +26,7 @@ def under_creation_lock(fd: int, name: str, work: Callable[[], Result]) -> Resul
         pause = _FIRST_PAUSE
         while not try_lock_byte(fd, wire.CREATION_LOCK_BYTE):
             if time.monotonic() > end:
-                raise TimedOut(
-                    f"'{name}' is being created or removed by a process that does not go on; is it stopped?"
-                )
+                raise TimedOut(f"'{name}' is being created or removed by a process that does not go on; is it stopped?")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

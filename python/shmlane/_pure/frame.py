@@ -132,7 +132,7 @@ def aligned_memory(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
 
 
 def _words_of(array: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Words:
-    return words_of(memoryview(array), array.__array_interface__["data"][0], 8)
+    return words_of(array.data, array.__array_interface__["data"][0], 8)
 
 
 def parse_frame(frame: object, segment_id: int, position: int) -> tuple[bytes, bytes]:
@@ -141,7 +141,7 @@ def parse_frame(frame: object, segment_id: int, position: int) -> tuple[bytes, b
     size = given.nbytes
     copy = aligned_memory(-(-size // ALIGNMENT) * ALIGNMENT)
     copy[:size] = np.frombuffer(given, np.uint8)
-    memory = memoryview(copy)
+    memory = copy.data
     found = check_frame(memory, _words_of(copy), 0, size, segment_id, position)
     metadata = memory[METADATA_OFFSET : METADATA_OFFSET + found.metadata_size]
     return bytes(metadata), bytes(memory[found.payload_offset : found.payload_offset + found.payload_size])
@@ -155,7 +155,7 @@ def make_frame(metadata: bytes, payload: object, segment_id: int, position: int)
     frame[:] = 0
     words = _words_of(frame)
     open_frame(words, 0, segment_id, position, extents.extent)
-    write_frame(memoryview(frame), words, 0, extents, metadata)
+    write_frame(frame.data, words, 0, extents, metadata)
     frame[extents.payload_offset : extents.payload_offset + contents.nbytes] = np.frombuffer(contents, np.uint8)
     words[0] = FrameState.READY
     return bytes(frame)

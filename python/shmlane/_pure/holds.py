@@ -19,7 +19,7 @@ from .queue_core import QueueCore
 from .ring import Place, Ring
 
 
-class _Hold(np.ndarray):  # type: ignore[type-arg]
+class _Hold(np.ndarray[tuple[int], np.dtype[np.uint8]]):
     """``_core`` is None in views of this type, which hold nothing."""
 
     _core: QueueCore | None = None
@@ -32,7 +32,6 @@ class _Hold(np.ndarray):  # type: ignore[type-arg]
 
     @classmethod
     def _make(cls, memory: memoryview, place: Place, extents: FrameExtents) -> Any:
-        # Based on a memoryview: NumPy would skip an array of the body, and this with it, as the base of views.
         start = (place.at << 3) + extents.payload_offset
         return cls.__new__(cls, (extents.payload_size,), np.uint8, memory, start)
 
@@ -107,9 +106,7 @@ class Reservation(_Hold):
             raise TooLarge(f"cannot commit {payload_size} bytes into a reservation of {self.nbytes}")
         room = self._extents.payload_offset - wire.METADATA_OFFSET - wire.SENTINEL_SIZE
         if metadata_size > room:
-            raise TooLarge(
-                f"cannot commit {metadata_size} bytes of metadata into a reservation with room for {room}"
-            )
+            raise TooLarge(f"cannot commit {metadata_size} bytes of metadata into a reservation with room for {room}")
 
     def abort(self) -> None:
         """Give the place back. Does nothing after commit or abort."""

@@ -194,7 +194,7 @@ class Participants:
         return pid, attached_ns, name.split(b"\0", 1)[0].decode(errors="replace")
 
     def _facts(self, index: int) -> tuple[int, int, int, int, int, bytes]:
-        return _FACTS.unpack_from(self._memory.bytes, self.at(index, ParticipantEntry.pid))  # type: ignore[return-value]
+        return _FACTS.unpack_from(self._memory.bytes, self.at(index, ParticipantEntry.pid))
 
     def describe(self, participant: int) -> str:
         """For a message."""

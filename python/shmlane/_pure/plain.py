@@ -95,8 +95,9 @@ NOT_PLAIN = object()
 
 
 def decode(metadata: bytes, memory: memoryview, address: int, start: int, size: int) -> Any:
-    """The object in a frame whose payload is ``memory[start : start + size]``, copied once; NOT_PLAIN if its metadata is
-    not canonical metadata of a plain type. Raises Corrupt.
+    """The object in a frame whose payload is ``memory[start : start + size]``, copied once. Raises Corrupt.
+
+    NOT_PLAIN if its metadata is not canonical metadata of a plain type.
     """
     if metadata == _BYTES:
         return copy_out(memory, address, start, size)

@@ -160,11 +160,10 @@ class Producer(Handle):
     def _push_batch(self, me: int, frames: Sequence[_Outgoing], patience: int | None) -> int:
         places: list[Place] = []
         ring, items = self._ring, self._core.attachment.items
-        done = 0
         try:
             self._reserve(me, [frame.extents for frame in frames], patience, places)
             memory = ring.memory
-            for done, (place, frame) in enumerate(zip(places, frames, strict=False), 1):
+            for place, frame in zip(places, frames, strict=False):
                 start = (place.at << 3) + frame.extents.payload_offset
                 for part in frame.parts:
                     start = copy_in(memory, start, part)
@@ -174,7 +173,7 @@ class Producer(Handle):
         except BaseException:
             self._abort(me, places)  # what was committed is not ours any more, and stays
             raise
-        return done
+        return len(places)
 
     def _abort(self, me: int, places: Sequence[Place]) -> None:
         for place in places:
@@ -221,9 +220,7 @@ class Producer(Handle):
     def _wait_for_room(self, extent: int, patience: int | None, attempt: Any) -> Waited:
         ring = self._ring
         deadline = clock.deadline_after(patience)
-        return self._core.wait_until(
-            self._core.attachment.space, deadline, lambda: ring.maybe_room(extent), attempt
-        )
+        return self._core.wait_until(self._core.attachment.space, deadline, lambda: ring.maybe_room(extent), attempt)
 
     def _wait_for_consumer(self, timeout: int | None) -> None:
         core = self._core

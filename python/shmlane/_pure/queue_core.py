@@ -35,6 +35,10 @@ COUNTERS = (
 )  # fmt: skip
 
 
+_attached: set[QueueCore] = set()
+"""Those that have not left yet: the garbage collector takes things in any order, so it must take none they need."""
+
+
 class Waited(enum.Enum):
     DONE = 0
     TIMED_OUT = 1
@@ -78,7 +82,7 @@ class Use:
 
 
 class QueueCore:
-    """Thread-safe. The participant leaves when the handle is closed and the last call, lease and reservation is over."""
+    """Thread-safe. The participant leaves when its handle is closed and the last call, lease, reservation is over."""
 
     def __init__(self, name: str, role: int, options: AttachOptions) -> None:
         self._closing = threading.RLock()
@@ -92,6 +96,7 @@ class QueueCore:
         options.kind, options.role = Kind.QUEUE, role
         self.attachment = Attachment(name, options, self._renewed)
         self._counted_for = me = self.attachment.me
+        _attached.add(self)
         if self.ring is not None:
             self.reap_all(me)
 
@@ -112,9 +117,10 @@ class QueueCore:
             return self._uses
 
     def exit(self, me: int, calls: int = 0) -> None:
-        """The end of a call or hold of the participant ``me``; nothing if that was an ancestor of this forked process."""
+        """The end of a call or hold of the participant ``me``; nothing if that was an ancestor of this process."""
         if self.owns(me) and self.add(-calls, -1) == 0:
             self.attachment.leave(self._settle)
+            _attached.discard(self)
 
     def alone(self) -> bool:
         """Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock."""
@@ -145,6 +151,7 @@ class QueueCore:
         self.cancel_waits()
         self.exit(self._counted_for)
         if self.attachment.inherited:
+            _attached.discard(self)
             return
         for _ in range(_CLOSE_TRIES):
             if self._calls <= 0:
@@ -219,8 +226,9 @@ class QueueCore:
     def wait_until(
         self, place: WaitPlace, deadline: int, hint: Callable[[], bool], attempt: Callable[[], bool]
     ) -> Waited:
-        """Call ``attempt`` until it is true: while spinning whenever ``hint`` is true, then after each time it was woken
-        at ``place``, or a slice was over. Reaps the dead on the way. Raises Closed, and what they raise.
+        """Call ``attempt`` until it is true: while spinning whenever ``hint`` is, then after each sleep at ``place``.
+
+        It is woken there, or a slice is over. Reaps the dead on the way. Raises Closed, and what they raise.
         """
         cancellations = self._cancellations
         # With fewer cores than participants a spinner keeps off the very one it waits for.

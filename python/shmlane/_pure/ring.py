@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ring: a bounded many-to-many queue of frames in shared memory that survives anybody's death (SPEC section 5).
 
-Producing: reserve (under ``producers_lock``, published by one store of ``head``), write, commit (one store). Consuming:
-acquire (under ``consumers_lock``), read in place, release (one store). A death before such a store is nothing; one after
-it leaves a frame with a dead owner, which ``reap`` settles. Who needs both locks takes ``producers_lock`` first.
+Producing: reserve (under ``producers_lock``, published by one store of ``head``), write, commit (one store).
+Consuming: acquire (under ``consumers_lock``), read in place, release (one store).
+A death before such a store is nothing; one after it leaves a frame with a dead owner, which ``reap`` settles.
+Who needs both locks takes ``producers_lock`` first.
 
 Nothing in this process may come between either: what is reserved or leased stands in the caller's list before it is
 published, so that an exception at any moment leaves no frame that nobody knows of.
@@ -64,9 +65,7 @@ class Ring(Room, Recovery):
 
     # ---- Producing ---------------------------------------------------------------------------------------------------
 
-    def reserve(
-        self, me: int, extents: Sequence[FrameExtents], limits: Limits, deadline: int, out: list[Place]
-    ) -> int:
+    def reserve(self, me: int, extents: Sequence[FrameExtents], limits: Limits, deadline: int, out: list[Place]) -> int:
         """Reserve room for the first n of ``extents`` under one lock, n as large as fits, 0 for a full ring; gives n.
 
         Their places are appended to ``out``.

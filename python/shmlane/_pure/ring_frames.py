@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ring's words and frames: checked reading of what others write, and stepping from frame to frame (SPEC section 5)."""
+"""The ring's words and frames: checked reading of what others write, steps from frame to frame (SPEC section 5)."""
 
 from __future__ import annotations
 

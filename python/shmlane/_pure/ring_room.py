@@ -103,7 +103,7 @@ class Room(Cursors):
         self._consumers.hold(me, deadline if limits.drop_oldest else clock.PAST, work)
 
     def _drop_oldest(self, me: int, head: int, extent: int) -> None:
-        """Nothing is dropped unless that makes the room: what somebody holds at the tail is in the way anyhow (W-47)."""
+        """Nothing is dropped unless that makes room: what somebody holds at the tail is in the way anyhow (W-47)."""
         wanted = self.needed(head, extent)
         tail = end = self._control[TAIL]
         if tail % ALIGNMENT or not 0 <= head - tail <= self.capacity:

@@ -81,9 +81,7 @@ class Segment:
     def check(self, kind: int) -> None:
         """Raises Foreign, WrongVersion, WrongLayout or WrongKind (``kind`` 0: any) if this program cannot use it."""
         if self.get(SegmentHeader.magic) != wire.MAGIC:
-            raise Foreign(
-                f"/dev/shm/{file_name_of(self.name)} is not a segment of shmlane; another program made it"
-            )
+            raise Foreign(f"/dev/shm/{file_name_of(self.name)} is not a segment of shmlane; another program made it")
         version = self.get_half(SegmentHeader.version)
         if version != wire.VERSION:
             raise WrongVersion(

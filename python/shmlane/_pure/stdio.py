@@ -26,6 +26,13 @@ def _corrupt(rule: str, offset: int, why: str) -> NoReturn:
     raise Corrupt(f"corrupt stream of frames at byte {offset} ({rule}): {why}")
 
 
+def _check_metadata(metadata: bytes) -> None:
+    """W-26"""
+    if not (metadata.startswith(b"{") and metadata.endswith(b"}")):
+        raise Corrupt("the metadata is not a JSON object and nothing else")
+    parse_metadata(metadata)
+
+
 @final
 class StdioWriter:
     """Writes frames to a descriptor that it borrows."""
@@ -38,7 +45,7 @@ class StdioWriter:
 
     def write(self, metadata: bytes, parts: Sequence[Any]) -> None:
         """Write one frame whose payload is the concatenation of contiguous buffers."""
-        buffers = [memoryview(to_part(part)) for part in tuple(parts)]
+        buffers = [to_part(part).data for part in tuple(parts)]
         size = sum(map(len, buffers))
         with self._mutex:
             if not self._open:
@@ -109,14 +116,15 @@ class StdioReader:
             if self._ended:
                 return None
             try:
-                parse_metadata(metadata)
+                _check_metadata(metadata)
             except Corrupt as error:
                 _corrupt("W-66", start + _HEADER.size, str(error))
             return metadata, payload
 
     def _read_header(self) -> _Header | None:
-        """None at the end of the file. From its first byte on, until the frame is complete, whatever is raised loses the
-        stream.
+        """None at the end of the file.
+
+        From its first byte on, until the frame is complete, whatever is raised loses the stream.
         """
         start = self._offset
         room = memoryview(bytearray(_HEADER.size))
@@ -146,13 +154,14 @@ class StdioReader:
             _corrupt(
                 "W-65",
                 start,
-                f"a frame of {header.metadata_size} + {header.payload_size} bytes; the limit is {self._max_frame} bytes",
+                f"a frame of {header.metadata_size} + {header.payload_size} bytes; "
+                f"the limit is {self._max_frame} bytes",
             )
 
     def _read_body(self, header: _Header) -> tuple[bytes, memoryview]:
         """The memory is allocated whole although the length may be a lie: the kernel gives pages as they are filled."""
         _, _, metadata_size, payload_size, sentinel = header
-        room = memoryview(aligned_memory(payload_size + wire.payload_offset_for(metadata_size)))
+        room = aligned_memory(payload_size + wire.payload_offset_for(metadata_size)).data
         metadata, payload = room[payload_size : payload_size + metadata_size], room[:payload_size]
         end = room[payload_size + metadata_size : payload_size + metadata_size + _END.size]
         done = read_all(self._fd, [metadata, payload, end])

@@ -7,11 +7,10 @@ import errno
 import fcntl
 import os
 import struct
-
 from collections.abc import Callable
 from typing import TypeVar
 
-from ...errors import SystemError
+from ... import errors
 
 # Linux's numbers, which Python may lack where it was built against old headers.
 _GETLK = getattr(fcntl, "F_OFD_GETLK", 36)
@@ -58,7 +57,7 @@ def try_lock_byte(fd: int, byte: int) -> bool:
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
-        raise SystemError(f"cannot lock a byte of a segment's file: {error.strerror}") from None
+        raise errors.SystemError(f"cannot lock a byte of a segment's file: {error.strerror}") from None
     return True
 
 

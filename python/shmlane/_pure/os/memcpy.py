@@ -12,5 +12,5 @@ _new_bytes.restype, _new_bytes.argtypes = ctypes.py_object, (ctypes.c_void_p, ct
 def bytes_at(address: int, size: int) -> bytes:
     """What lies there, copied once."""
     result: bytes = _new_bytes(None, size)  # nobody else has seen it yet, so it may still be written
-    ctypes.memmove(result, address, size)
+    ctypes.memmove(result, address, size)  # type: ignore[arg-type]
     return result

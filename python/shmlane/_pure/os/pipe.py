@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ...errors import BrokenPipe, SystemError
+from ... import errors
 
 _GETPIPE_SZ = getattr(fcntl, "F_GETPIPE_SZ", 1032)
 _SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
@@ -38,12 +38,14 @@ def _retry(fd: int, events: int, call: Callable[[int, Any], int], parts: list[me
         except (BrokenPipeError, ConnectionResetError):
             raise
         except OSError as error:
-            raise SystemError(f"cannot {what} descriptor {fd}: {error.strerror}") from None
+            raise errors.SystemError(f"cannot {what} descriptor {fd}: {error.strerror}") from None
 
 
 def write_all(fd: int, parts: Sequence[memoryview]) -> None:
-    """Whether the descriptor blocks or not. Raises BrokenPipe if the reader is gone (the process gets no SIGPIPE for it)
-    or SystemError; how much was written then, nobody knows.
+    """Whether the descriptor blocks or not.
+
+    Raises BrokenPipe if the reader is gone (the process gets no SIGPIPE for it), or SystemError; how much was written
+    then, nobody knows.
     """
     # The signal is sent to the writing thread, so it is enough to block it there, and to take it back before it is
     # unblocked. One that already waited stays what it was.
@@ -56,7 +58,7 @@ def write_all(fd: int, parts: Sequence[memoryview]) -> None:
     except (BrokenPipeError, ConnectionResetError):
         if not waited_already:
             signal.sigtimedwait({signal.SIGPIPE}, 0)
-        raise BrokenPipe(f"the reader of descriptor {fd} is gone") from None
+        raise errors.BrokenPipe(f"the reader of descriptor {fd} is gone") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -66,7 +68,7 @@ def read_some(fd: int, parts: list[memoryview]) -> int:
     try:
         return _retry(fd, select.POLLIN, os.readv, parts, "read from")
     except OSError as error:
-        raise SystemError(f"cannot read from descriptor {fd}: {error.strerror}") from None
+        raise errors.SystemError(f"cannot read from descriptor {fd}: {error.strerror}") from None
 
 
 def read_all(fd: int, parts: Sequence[memoryview]) -> int:

@@ -9,7 +9,7 @@ import errno
 import os
 from time import CLOCK_MONOTONIC
 
-from ...errors import NoSpace, PermissionDenied, SystemError
+from ... import errors
 from .libc import function, last_error
 
 
@@ -81,8 +81,8 @@ def _open_or_create(name: str, mode: int) -> int:
 def _refuse(name: str, error: OSError) -> None:
     message = f"cannot open the semaphore '{name}': {error.strerror}"
     if error.errno == errno.EACCES:
-        raise PermissionDenied(f"{message}; it belongs to another user (its owner can allow it by mode=)")
-    raise NoSpace(message) if error.errno == errno.ENOSPC else SystemError(message)
+        raise errors.PermissionDenied(f"{message}; it belongs to another user (its owner can allow it by mode=)")
+    raise errors.NoSpace(message) if error.errno == errno.ENOSPC else errors.SystemError(message)
 
 
 def remove_semaphore(name: str) -> None:

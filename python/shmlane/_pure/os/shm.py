@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ...errors import Foreign, NoSpace, PermissionDenied, SystemError
+from ... import errors
 from . import atomic
 from .filelock import KnownFile
 from .libc import function, last_error
@@ -52,15 +52,24 @@ class _Mapping:
             unmap(self._at, self._size)
 
 
+class _Bytes(np.ndarray[tuple[int], np.dtype[np.uint8]]):
+    """No plain array: NumPy bases a view of a view on the plain array that this is based on, if it is on one.
+
+    So a view of a lease would become one of the whole memory, and not keep the lease.
+    """
+
+    __slots__ = ()
+
+
 class Memory:
     """Mapped memory of a file as bytes, as words of 64 bits and as words of 32 bits."""
 
     __slots__ = ("address", "array", "bytes", "halves", "readonly", "words")
 
     def __init__(self, fd: int, offset: int, size: int, writable: bool) -> None:
-        self.array = np.asarray(_Mapping(fd, offset, size, writable))
+        self.array = np.asarray(_Mapping(fd, offset, size, writable)).view(_Bytes)
         self.address: int = self.array.__array_interface__["data"][0]
-        self.bytes = memoryview(self.array)
+        self.bytes = self.array.data
         self.readonly = self.bytes.toreadonly()
         self.words = atomic.words_of(self.bytes, self.address, 8)
         self.halves = atomic.words_of(self.bytes, self.address, 4)
@@ -105,7 +114,7 @@ class ShmFile(KnownFile):
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG):
                 _refuse_space(missing, free)
-            raise SystemError(f"cannot allocate shared memory: {error.strerror}") from None
+            raise errors.SystemError(f"cannot allocate shared memory: {error.strerror}") from None
 
     def map(self, offset: int, size: int, writable: bool = True) -> Memory:
         # A mapping keeps its open file description, and with it the description's locks, alive in forked children that
@@ -117,7 +126,7 @@ class ShmFile(KnownFile):
         try:
             return Memory(fresh, offset, size, writable)
         except OSError as error:
-            raise SystemError(
+            raise errors.SystemError(
                 f"cannot map {_mebibytes(size)} of {self._file_name} into memory: {error.strerror}"
             ) from None
         finally:
@@ -157,7 +166,7 @@ def _mebibytes(size: int) -> str:
 
 
 def _refuse_space(wanted: int, free: int) -> NoReturn:
-    raise NoSpace(
+    raise errors.NoSpace(
         f"/dev/shm is full: {_mebibytes(wanted)} are needed and {_mebibytes(free)} are free; ask for a smaller "
         "capacity, remove left-over segments (shmlane ls), or enlarge it (mount -o remount,size=…, "
         "docker run --shm-size=…)"
@@ -172,18 +181,18 @@ def _refuse_what_is_no_file(file_name: str) -> None:
     except OSError:
         return
     if not stat.S_ISREG(status.st_mode):
-        raise Foreign(f"{path} is a link, a pipe or the like, not a segment of shmlane; another program made it")
+        raise errors.Foreign(f"{path} is a link, a pipe or the like, not a segment of shmlane; another program made it")
 
 
 def _refuse_opening(file_name: str, error: OSError) -> NoReturn:
     what = f"cannot open {DIRECTORY}{file_name}: "
     if error.errno in (errno.EACCES, errno.EPERM):
-        raise PermissionDenied(
+        raise errors.PermissionDenied(
             f"{what}permission denied; it belongs to another user (its owner can allow it by mode=)"
         ) from None
     if error.errno == errno.ENOSPC:
-        raise NoSpace(f"{what}no space left in /dev/shm") from None
-    raise SystemError(what + (error.strerror or "")) from None
+        raise errors.NoSpace(f"{what}no space left in /dev/shm") from None
+    raise errors.SystemError(what + (error.strerror or "")) from None
 
 
 def open_file(file_name: str, writable: bool = True) -> ShmFile | None:

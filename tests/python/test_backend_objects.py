@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The extension itself: names, round trips, holds, errors. Waiting is tested in test_native_waits.py."""
+"""The backends themselves: names, round trips, holds, errors. Waiting is tested in test_backend_waits.py."""
 
 import ast
 import gc
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 
 import shmlane
-from shmlane import _native, errors
+from shmlane import _backend, errors
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 BYTES = b'{"type":"bytes"}'
 _numbers = itertools.count()
@@ -22,24 +25,24 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    unique = f"test-native-{os.getpid()}-{next(_numbers)}"
+    unique = f"test-backend-{os.getpid()}-{next(_numbers)}"
     yield unique
     gc.collect()
     with suppress(errors.NotFound):
-        _native.remove_segment(unique, force=True)
+        _backend.active.remove_segment(unique, force=True)
 
 
 @pytest.fixture
-def ends(name: str) -> Iterator[tuple[_native.Producer, _native.Consumer]]:
-    producer = _native.Producer(name, capacity=1 << 20)
-    consumer = _native.Consumer(name)
+def ends(name: str) -> Iterator[tuple[Any, Any]]:
+    producer = _backend.active.Producer(name, capacity=1 << 20)
+    consumer = _backend.active.Consumer(name)
     yield producer, consumer
     producer.close()
     consumer.close()
 
 
 def holds(name: str) -> int:
-    return sum(len(participant["holds"]) for participant in _native.inspect_segment(name)["participants"])
+    return sum(len(participant["holds"]) for participant in _backend.active.inspect_segment(name)["participants"])
 
 
 def test_every_name_of_the_stub_exists() -> None:
@@ -47,15 +50,15 @@ def test_every_name_of_the_stub_exists() -> None:
     classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
     for node in stub.body:
         if isinstance(node, ast.FunctionDef):
-            assert hasattr(_native, node.name), node.name
+            assert hasattr(_backend.active, node.name), node.name
         if isinstance(node, ast.AnnAssign):
-            assert hasattr(_native, node.target.id)
+            assert hasattr(_backend.active, node.target.id)
     for owner in classes.keys() - {"_Handle"}:
         bases = [classes[base.id] for base in classes[owner].bases if base.id in classes]
         for part in [classes[owner], *bases]:
             for method in (node.name for node in part.body if isinstance(node, ast.FunctionDef)):
                 if method != "__buffer__":
-                    assert hasattr(getattr(_native, owner), method), f"{owner}.{method}"
+                    assert hasattr(getattr(_backend.active, owner), method), f"{owner}.{method}"
 
 
 TEXTS = ["", "plain", "h\xe9llo", "\u65e5\u672c", "\U0001f600", "a\x00b", "\xe9" * 40_000]
@@ -176,7 +179,7 @@ def test_metadata_that_is_not_canonical_arrives_as_a_lease(ends: Any, metadata: 
     producer, consumer = ends
     producer.push(metadata, [b"1234"])
     lease = consumer.pop_plain(0)
-    assert type(lease) is _native.Lease
+    assert type(lease) is _backend.active.Lease
     assert (lease.metadata, bytes(lease)) == (metadata, b"1234")
 
 
@@ -264,7 +267,7 @@ def test_a_lease_is_read_only_aligned_and_kept_by_its_views(ends: Any) -> None:
 def test_a_writable_buffer_of_a_lease_is_refused(ends: Any) -> None:
     producer, consumer = ends
     producer.push_plain(b"x")
-    with pytest.raises(BufferError, match="not writable"):
+    with pytest.raises((BufferError, ValueError), match=r"not writable|read-only"):
         os.readv(0, [consumer.acquire(0)])
 
 
@@ -305,8 +308,10 @@ def test_a_reservation_is_of_no_use_after_its_end_and_never_crashes(ends: Any, e
     reservation = producer.reserve(BYTES, 64)
     stale = memoryview(reservation)
     getattr(reservation, end)()
-    with pytest.raises(errors.Closed):
-        memoryview(reservation)
+    # Before 3.12 no class of Python gives its buffer itself.
+    if _backend.active.__name__ == "shmlane._native" or sys.version_info >= (3, 12):
+        with pytest.raises(errors.Closed):
+            memoryview(reservation)
     with pytest.raises(errors.Closed):
         reservation.commit()
     producer.close()
@@ -323,7 +328,7 @@ def test_a_forgotten_reservation_is_given_back(ends: Any) -> None:
 
 
 def test_a_policy_that_drops_gives_no_reservation(name: str) -> None:
-    producer = _native.Producer(name, capacity=1 << 12, policy="drop_newest", wait_for_consumer=None)
+    producer = _backend.active.Producer(name, capacity=1 << 12, policy="drop_newest", wait_for_consumer=None)
     while producer.reserve(BYTES, 500, 0) is not None:
         producer.push_plain(bytes(500))
     assert producer.stat()["dropped"] >= 1
