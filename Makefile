@@ -91,6 +91,10 @@ test-kill: build-cpp ## Kill participants at every named step and at a sample of
 vectors: build ## Ask every implementation about every vector of the wire format, and print a table
 	$(VENV)/python -B -m tests.vectors.run
 
+.PHONY: cross
+cross: build ## Set every implementation against every other: all objects, many to many, deaths; prints a table
+	$(VENV)/python -m tests.cross.run
+
 # Each of its lines is one judgement, with a summary of its own; all of them run before the verdict.
 .PHONY: soak
 SOAK_SECONDS ?= 120

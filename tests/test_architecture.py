@@ -20,7 +20,7 @@ CPP_FLOORS = [
 ]
 
 PYTHON_FLOORS = [
-    ["errors", "_log", "sizes", "_build", "_native", "_exit"],
+    ["errors", "_json", "_log", "sizes", "_build", "_native", "_exit"],
     ["_backend", "codec"],
     ["_pure", "codecs"],
     ["registry"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ._json import is_suspect, read_json, write_json
 from .errors import Corrupt, InvalidArgument
 
 Metadata = dict[str, Any]
@@ -73,17 +73,6 @@ class Codec(NamedTuple):
     decode: Callable[[Metadata, memoryview, Context, Take], Any]
 
 
-def refuse(number: str) -> Any:
-    raise ValueError(f"{number[:40]} is not JSON, or beyond 64 bits")
-
-
-# Made once: json.dumps and json.loads make a new encoder or decoder for each call with such options.
-write_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-"""Compact text. Raises ValueError for NaN and infinities, TypeError, RecursionError."""
-read_json = json.JSONDecoder(parse_constant=refuse).decode
-"""Raises ValueError, for NaN and infinities, too, and RecursionError."""
-
-
 class Undecodable(Exception):  # noqa: N818
     """This process cannot decode a sound frame (something is not installed or not allowed): it arrives raw."""
 
@@ -100,7 +89,10 @@ def _bare_metadata(type_name: str) -> bytes:
 
 def _write_metadata(metadata: Metadata) -> bytes:
     try:
-        return write_json(metadata).encode()
+        text = write_json(metadata).encode()
+        if is_suspect(text):
+            read_json(text)
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"the metadata {_shorten(repr(metadata))} cannot be written as JSON: {error}") from None
 
@@ -108,7 +100,7 @@ def _write_metadata(metadata: Metadata) -> bytes:
 def parse_metadata(text: bytes) -> Metadata:
     """Metadata as a dict with a str under ``type``. Raises Corrupt."""
     try:
-        metadata = read_json(text.decode())
+        metadata = read_json(text)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"metadata is not JSON ({error}): {_shorten(repr(text))}") from None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("type"), str):

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C++ side of the tests across languages; worker.py is its twin and takes the same words.
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -81,21 +84,50 @@ int echo_stdio() {
   return 0;
 }
 
+// Tells so, and waits to be killed.
+[[noreturn]] void hold() {
+  std::cout << "holding" << std::endl;
+  for (;;) ::pause();
+}
+
+int produce_and_reserve(const std::string& queue, std::uint64_t producer, std::uint64_t count, std::uint64_t max_size) {
+  produce(queue, producer, count, max_size);
+  shmlane::Producer tx(queue);
+  const auto place = tx.reserve(R"({"type":"bytes"})", max_size);
+  std::fill(place->payload().begin(), place->payload().end(), std::byte{1});
+  hold();
+}
+
+int lease(const std::string& queue, std::uint64_t count) {
+  shmlane::Consumer rx(queue);
+  const std::vector<shmlane::Lease> held = rx.acquire_many(count);
+  if (held.size() != count) return 7;
+  hold();
+}
+
+int run(const std::vector<std::string>& words) {
+  const auto number = [&](std::size_t place) { return std::stoull(words.at(place)); };
+  const std::string verb = words.empty() ? "" : words[0];
+  if (words.size() == 5 && verb == "produce") return produce(words[1], number(2), number(3), number(4));
+  if (words.size() == 4 && verb == "consume") return consume(words[1], number(2), words[3]);
+  if (words.size() == 3 && verb == "echo") return echo(words[1], words[2]);
+  if (words.size() == 1 && verb == "echo-stdio") return echo_stdio();
+  if (words.size() == 5 && verb == "produce-and-reserve") {
+    return produce_and_reserve(words[1], number(2), number(3), number(4));
+  }
+  if (words.size() == 3 && verb == "lease") return lease(words[1], number(2));
+  std::cerr << "usage: worker produce QUEUE ID COUNT MAX | consume QUEUE MAX LOG | echo FROM TO | echo-stdio |\n"
+               "              produce-and-reserve QUEUE ID COUNT MAX | lease QUEUE COUNT\n";
+  return 2;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
-  const std::vector<std::string> arguments(words + 1, words + count);
   try {
-    if (count == 6 && arguments[0] == "produce") {
-      return produce(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]), std::stoull(arguments[4]));
-    }
-    if (count == 5 && arguments[0] == "consume") return consume(arguments[1], std::stoull(arguments[2]), arguments[3]);
-    if (count == 4 && arguments[0] == "echo") return echo(arguments[1], arguments[2]);
-    if (count == 2 && arguments[0] == "echo-stdio") return echo_stdio();
+    return run({words + 1, words + count});
   } catch (const std::exception& error) {
     std::cerr << "worker: " << error.what() << '\n';
     return 1;
   }
-  std::cerr << "usage: worker produce QUEUE ID COUNT MAX | consume QUEUE MAX LOG | echo FROM TO | echo-stdio\n";
-  return 2;
 }

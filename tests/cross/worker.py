@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python side of the tests across languages; worker.cpp is its twin and takes the same words."""
 
+import os
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -52,6 +55,35 @@ def echo(source: str, target: str) -> None:
             tx.push(obj)
 
 
+def echo_stdio() -> None:
+    with shmlane.StdioProducer(1) as tx:
+        for obj in shmlane.StdioConsumer(0):
+            tx.push(obj)
+
+
+def hold() -> NoReturn:
+    """Tell so, and wait to be killed."""
+    print("holding", flush=True)
+    while True:
+        signal.pause()
+
+
+def produce_and_reserve(queue: str, producer: int, count: int, max_size: int) -> None:
+    with shmlane.Producer(queue) as tx:
+        for sequence in range(count):
+            tx.push(make(producer, sequence, max_size))
+        place = tx.reserve(max_size)
+        place.array[:] = 1
+        hold()
+
+
+def lease(queue: str, count: int) -> None:
+    with shmlane.Consumer(queue) as rx:
+        held = [rx.acquire() for _ in range(count)]
+        assert None not in held
+        hold()
+
+
 def main(words: list[str]) -> None:
     match words:
         case ["produce", queue, producer, count, max_size]:
@@ -60,9 +92,16 @@ def main(words: list[str]) -> None:
             consume(queue, int(max_size), log)
         case ["echo", source, target]:
             echo(source, target)
+        case ["echo-stdio"]:
+            echo_stdio()
+        case ["produce-and-reserve", queue, producer, count, max_size]:
+            produce_and_reserve(queue, int(producer), int(count), int(max_size))
+        case ["lease", queue, count]:
+            lease(queue, int(count))
         case _:
             sys.exit(2)
 
 
 if __name__ == "__main__":
+    assert shmlane._backend.active.__name__ == f"shmlane._{os.environ['SHMLANE_BACKEND']}"
     main(sys.argv[1:])

@@ -50,6 +50,17 @@ def test_a_custom_type_crosses(points: Registry) -> None:
     assert there_and_back([Point(1, 2), b"x"], registry=points) == [Point(1, 2), b"x"]
 
 
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 1e400, "\ud800", []])
+def test_metadata_that_another_language_cannot_read_are_refused(value: Any) -> None:
+    if isinstance(value, list):
+        for _ in range(501):
+            value = [value]
+    custom = Registry()
+    custom.register("point", lambda _: ({"value": value}, b""), decode_point, cls=Point)
+    with pytest.raises(InvalidArgument, match="cannot be written as JSON"):
+        encode(Point(1, 2), registry=custom)
+
+
 def test_subclasses_cross_by_the_codec_of_their_class(points: Registry) -> None:
     assert there_and_back(Point3(1, 2), registry=points) == Point(1, 2)
 

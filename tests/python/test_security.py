@@ -256,7 +256,8 @@ class Trap:
         Trap.sprung = True
 
 
-def test_a_pickle_crosses_a_queue_only_if_both_sides_ask(name: str) -> None:
+def test_a_pickle_crosses_a_queue_only_if_both_sides_ask(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trap, "sprung", False)
     with Consumer(name) as rx, Producer(name) as plain, Producer(name, pickle=True) as pickling:
         with pytest.raises(errors.UnsupportedType, match="pickle=True"):
             plain.push(Trap())

@@ -11,24 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from ..implementations import BUILD
 from . import worker
 from .accounts import Accounts
 from .ledger import DONE, FINISH, MOVED_NS, STARTED, Ledger
 
-ROOT = Path(__file__).parents[2]
-CPP_WORKER = Path(os.environ.get("SHMLANE_BUILD_DIR", ROOT / "build/release")) / "tests/soak/shmlane_soak_worker"
+CPP_WORKER = BUILD / "tests/soak/shmlane_soak_worker"
 RECORDS = 1 << 19  # per consumer: one that has filled its ledger leaves and is replaced
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a round is made of. ``languages``: of the four workers of each role, and of their replacements."""
+    """What a round is made of. ``implementations``: of the four workers of each role, and of their replacements."""
 
     name: str
-    languages: tuple[str, ...]
+    implementations: tuple[str, ...]
     sizes: tuple[int, ...]  # bytes of the largest object, by producer
     capacity: int
     max_attempts: int
+    victims: tuple[str, ...]  # implementations whose workers are struck
 
 
 class StuckError(Exception):
@@ -38,6 +39,7 @@ class StuckError(Exception):
 @dataclass
 class Worker:
     role: str
+    implementation: str
     place: int  # among those of its role: its replacement has the same
     number: int
     pid: int
@@ -68,18 +70,22 @@ class Crew:
         ledger = Ledger(path, RECORDS if role == "consume" else 0)
         ledger.words[FINISH] = self._finishing
         limit = self._mix.sizes[place % len(self._mix.sizes)] if role == "produce" else self._mix.max_attempts
-        if self._mix.languages[place % len(self._mix.languages)] == "cpp":
+        implementation = self._mix.implementations[place % len(self._mix.implementations)]
+        if implementation == "cpp":
             words = [str(CPP_WORKER), role, self._queue, str(path), str(number), str(limit)]
             pid = os.posix_spawn(words[0], words, os.environ)
         else:
             pid = os.fork()
             if pid == 0:
-                os._exit(worker.run(role, self._queue, path, number, limit))
-        self.workers.append(Worker(role, place, number, pid, ledger, path, set()))
+                os._exit(worker.run(implementation, role, self._queue, path, number, limit))
+        self.workers.append(Worker(role, implementation, place, number, pid, ledger, path, set()))
 
     def strike(self) -> None:
         """Something happens to one of them: mostly death."""
-        one = self._random.choice(self.workers)
+        exposed = [one for one in self.workers if one.implementation in self._mix.victims]
+        if not exposed:
+            return
+        one = self._random.choice(exposed)
         number = self._random.choices(
             [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGSTOP], weights=[70, 8, 8, 14]
         )[0]

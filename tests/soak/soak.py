@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from shmlane import _native as native
 from shmlane.errors import NotFound
 
+from ..implementations import ALL
 from .accounts import Totals
 from .crew import Crew, Mix, StuckError
 
@@ -31,13 +33,13 @@ WATCHDOG_SECONDS = 10.0  # ten times the promise
 PROMISE_SECONDS = 1.0
 
 
-def mixes(languages: str) -> list[Mix]:
-    who = ("cpp", "python") if languages == "mixed" else (languages,)
+def mixes(who: Sequence[str], victims: Sequence[str]) -> list[Mix]:
+    in_order, struck = tuple(who), tuple(victims)
     return [
-        Mix("small objects", who, (KIB,), 256 * KIB, 255),
-        Mix("objects of 1 MiB", who, (MIB,), 4 * MIB + 8192, 255),
-        Mix("small objects in a tiny ring", who, (200, 400), 8 * KIB, 3),
-        Mix("small objects and such of 1 MiB, one attempt", who[::-1], (KIB, KIB, MIB), 8 * MIB, 1),
+        Mix("small objects", in_order, (KIB,), 256 * KIB, 255, struck),
+        Mix("objects of 1 MiB", in_order, (MIB,), 4 * MIB + 8192, 255, struck),
+        Mix("small objects in a tiny ring", in_order, (200, 400), 8 * KIB, 3, struck),
+        Mix("small objects and such of 1 MiB, one attempt", in_order[::-1], (KIB, KIB, MIB), 8 * MIB, 1, struck),
     ]
 
 
@@ -71,7 +73,7 @@ class Soak:
         self.signals += crew.signals
         self.deaths += crew.deaths
         self.longest_gap = max(self.longest_gap, crew.longest_gap_ns / 1e9)
-        languages = " and ".join({"cpp": "C++", "python": "Python"}[language] for language in mix.languages)
+        languages = " and ".join(mix.implementations)
         print(
             f"  {self.rounds:3}  {mix.name}, {languages}: {crew.deaths} deaths, {totals.committed:,} objects, "
             f"{totals.redelivered} redelivered, longest gap {crew.longest_gap_ns / 1e6:.0f} ms",
@@ -145,12 +147,14 @@ def temporary_semaphores() -> set[Path]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120, help="of killing, in all")
-    parser.add_argument("--languages", choices=["cpp", "python", "mixed", "all"], default="all")
+    parser.add_argument("--languages", nargs="+", choices=ALL, help="who shares a queue; by default each, then all")
+    parser.add_argument("--victims", nargs="+", choices=ALL, default=ALL, help="whose processes are killed")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--judge", action="store_true", help="fail if the others stood still for longer than promised")
     asked = parser.parse_args()
-    chosen = ["cpp", "python", "mixed"] if asked.languages == "all" else [asked.languages]
-    rounds = itertools.cycle([mix for group in zip(*map(mixes, chosen), strict=True) for mix in group])
+    chosen = [asked.languages] if asked.languages else [*((one,) for one in ALL), ALL]
+    groups = zip(*(mixes(who, asked.victims) for who in chosen), strict=True)
+    rounds = itertools.cycle([mix for group in groups for mix in group])
     before = temporary_semaphores()
     soak = Soak(asked.seed)
     print(f"random kills, seed {asked.seed}", flush=True)

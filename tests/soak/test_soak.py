@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from ..implementations import ALL, ROOT
 from .accounts import Accounts, Totals
 from .ledger import RECORD
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.mark.parametrize("languages", ["cpp", "python", "mixed"])
-def test_participants_killed_at_random_hang_nobody_and_lose_nothing(languages: str) -> None:
-    seconds = "4" if languages == "mixed" else "10"
-    command = [sys.executable, "-m", "tests.soak.soak", "--seconds", seconds, "--languages", languages]
+@pytest.mark.parametrize("who", [*([one] for one in ALL), ALL], ids=" and ".join)
+def test_participants_killed_at_random_hang_nobody_and_lose_nothing(who: Sequence[str]) -> None:
+    seconds = "10" if len(who) == 1 else "4"
+    command = [sys.executable, "-m", "tests.soak.soak", "--seconds", seconds, "--languages", *who]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

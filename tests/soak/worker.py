@@ -79,13 +79,14 @@ def consume(queue: str, ledger: Ledger, number: int, max_attempts: int) -> None:
                 time.sleep(0.001)
 
 
-def run(role: str, queue: str, ledger: Path, number: int, limit: int) -> int:
+def run(backend: str, role: str, queue: str, ledger: Path, number: int, limit: int) -> int:
     """The whole life of a worker in a process forked for it; returns its exit status."""
 
     def stop(*_: object) -> None:
         global stopping
         stopping = True
 
+    shmlane._backend.active = shmlane._backend.load(backend)
     signal.signal(signal.SIGTERM, stop)
     # Waited for in a thread, so that os._exit comes at any moment of the main thread, in the middle of a wait or copy.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})

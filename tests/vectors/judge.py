@@ -7,8 +7,9 @@ import hashlib
 import json
 from typing import Any
 
+from ..implementations import ROOT
 from .segments import Placed, bytes_of
-from .testees import ROOT, Testee
+from .testees import Testee
 
 VECTORS = ROOT / "wire-format" / "vectors" / "v1"
 INDEX: dict[str, list[str]] = {

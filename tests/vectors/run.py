@@ -9,8 +9,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..implementations import ALL, ROOT
 from .judge import INDEX, faults
-from .testees import BACKENDS, ROOT, Testee, cpp_testee, python_testee
+from .testees import Testee, new_testee
 
 
 def vectors_are_right() -> bool:
@@ -36,10 +37,9 @@ def column(testee: Testee) -> tuple[list[str], list[str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.vectors.run", description=__doc__)
     parser.add_argument("--cpp", type=Path, help="the C++ testee, instead of the one in the build folder")
-    parser.add_argument("testees", nargs="*", choices=["cpp", *BACKENDS, []], help="who is asked; all by default")
+    parser.add_argument("testees", nargs="*", choices=[*ALL, []], help="who is asked; all by default")
     arguments = parser.parse_args()
-    wanted = arguments.testees or ["cpp", *BACKENDS]
-    testees = [cpp_testee(arguments.cpp) if name == "cpp" else python_testee(name) for name in wanted]
+    testees = [new_testee(name, arguments.cpp) for name in arguments.testees or ALL]
     right = vectors_are_right()
     with ThreadPoolExecutor() as pool:
         columns = list(pool.map(column, testees))

@@ -11,14 +11,20 @@ from typing import Any
 
 import pytest
 
+from ..implementations import BACKENDS
 from .judge import INDEX, faults
 from .run import vectors_are_right
-from .testees import BACKENDS, Testee, python_testee
+from .testees import Testee, new_testee
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
-def testee(request: pytest.FixtureRequest) -> Iterator[Testee]:
-    one = python_testee(request.param)
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def testee(backend: str) -> Iterator[Testee]:
+    one = new_testee(backend)
     yield one
     one.close()
 
@@ -70,8 +76,8 @@ class Liar(Testee):
     ],
 )
 def test_a_wrong_answer_is_found(sort: type, group: str, name: str) -> None:
-    honest = python_testee(BACKENDS[0])
-    liar = Liar("liar", honest.command, **honest.environment)
+    honest = new_testee(BACKENDS[0])
+    liar = Liar("liar", honest.words, honest.environment)
     liar.sort = sort
     try:
         assert faults(liar, group, name)
@@ -80,7 +86,7 @@ def test_a_wrong_answer_is_found(sort: type, group: str, name: str) -> None:
 
 
 def test_a_testee_that_dies_has_no_answer_and_is_started_again() -> None:
-    testee = python_testee(BACKENDS[0])
+    testee = new_testee(BACKENDS[0])
     try:
         assert testee.ask({"case": "backend"})["backend"] == testee.name
         os.kill(testee.pid, signal.SIGKILL)

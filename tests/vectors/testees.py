@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from ..implementations import ROOT, command
+
 PATIENCE = 60.0
 """Seconds that one answer may take."""
-BUILD = Path(os.environ.get("SHMLANE_BUILD_DIR", ROOT / "build/release"))
-BACKENDS = ("native", "pure")
-"""Of the Python package: each of them is asked."""
 
 
 class Testee:
@@ -24,9 +20,9 @@ class Testee:
 
     __test__ = False  # for pytest
 
-    def __init__(self, name: str, command: list[str], **environment: str) -> None:
+    def __init__(self, name: str, words: list[str], environment: dict[str, str]) -> None:
         self.name = name
-        self.command = command
+        self.words = words
         self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,9 +30,9 @@ class Testee:
         """The answer; {"error": "none", ...} of a testee that died or said nothing in time."""
         if self._process is None:
             self._process = subprocess.Popen(
-                self.command,
+                self.words,
                 cwd=ROOT,
-                env={**os.environ, **self.environment},
+                env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -84,9 +80,8 @@ class Testee:
             self._process = None
 
 
-def cpp_testee(program: Path | None = None) -> Testee:
-    return Testee("cpp", [str(program or BUILD / "tests/vectors/shmlane_vectors_testee")])
-
-
-def python_testee(backend: str) -> Testee:
-    return Testee(backend, [sys.executable, "-m", "tests.vectors.testee"], SHMLANE_BACKEND=backend)
+def new_testee(implementation: str, cpp_program: Path | None = None) -> Testee:
+    """``cpp_program``: instead of the one in the build folder."""
+    words, environment = command(implementation, "tests/vectors/shmlane_vectors_testee", "tests.vectors.testee")
+    replaced = implementation == "cpp" and cpp_program is not None
+    return Testee(implementation, [str(cpp_program)] if replaced else words, environment)

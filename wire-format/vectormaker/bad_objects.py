@@ -40,6 +40,7 @@ _OBJECTS: dict[str, tuple[dict[str, Any], bytes, str, str]] = {
     "text_not_utf8": (_TEXT, b"ab\xff", "W-82", "a byte that UTF-8 does not have"),
     "text_overlong": (_TEXT, b"\xc0\xaf", "W-82", "a slash in two bytes"),
     "text_surrogate": (_TEXT, b"\xed\xa0\x80", "W-82", "half a surrogate pair"),
+    "json_lone_null": ({"type": "json"}, b"null", "W-83", "in Python it would be the end of stream"),
     "json_empty": ({"type": "json"}, b"", "W-83", "no text at all"),
     "json_unfinished": ({"type": "json"}, b"[1,2", "W-83", "a list that does not end"),
     "json_nan": ({"type": "json"}, b"[NaN]", "W-83", "NaN is not JSON"),

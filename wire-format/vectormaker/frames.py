@@ -147,6 +147,10 @@ def _bad_metadata() -> Iterator[Vector]:
         "metadata_with_nan": (b'{"type":"x","version":1,"scale":NaN}', "NaN is not JSON"),
         "metadata_with_a_second_object": (b'{"type":"bytes"}{}', "something after the object"),
         "metadata_with_a_nul": (b'{"type":"bytes"}\0', "a NUL after the object"),
+        "metadata_of_501_levels": (b'{"type":"bytes","":' + b"[" * 500 + b"]" * 500 + b"}", "one level too many"),
+        "metadata_integer_too_large": (b'{"type":"bytes","":18446744073709551616}', "2^64"),
+        "metadata_float_too_large": (b'{"type":"bytes","":1e400}', "beyond a double"),
+        "metadata_half_a_surrogate": (rb'{"type":"bytes","":"\udc00"}', "an escape of half a pair is no character"),
         "metadata_without_type": (b'{"kind":"bytes"}', "no type"),
         "type_not_a_string": (b'{"type":1}', "the type is a number"),
     }

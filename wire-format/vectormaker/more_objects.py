@@ -147,6 +147,21 @@ def _plain() -> dict[str, Object]:
         "json_deep_keys": _object(json_of('{"":{"é":{"object":{"integer":"1"}}}}'.encode()), "keys of all sorts"),
         "cuda": _object(({"type": "cuda"}, b"\1\2\3"), "reserved, and unknown to this version (W-91)"),
         "type_of_no_name": _object(({"type": ""}, b""), "an empty name is a name that nobody knows"),
+        **{
+            f"version_{name}": _object(({"type": kind, "version": version}, b"\xff"), "no version that there is")
+            for name, kind, version in (
+                ("0", "t", 0),
+                ("beyond_32_bits", "t", 2**32),
+                ("negative", "text", -1),
+                ("of_a_text", "text", "1"),
+                ("null", "text", None),
+                ("true", "text", True),
+                ("of_a_float", "json", 1.0),
+            )
+        },
+        "metadata_key_twice": Object(
+            b'{"type":"text","type":"bytes","a":1,"a":[]}', b"\xff", "of a key that is there twice the last counts"
+        ),
         "custom_highest_version": _object(({"type": "t", "version": 2**32 - 1}, b""), "the highest version"),
         "pickle_of_three_buffers": _object(
             ({"type": "pickle", "size": 5, "buffers": [[64, 3], [128, 0], [128, 65]]},

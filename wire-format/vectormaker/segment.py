@@ -83,6 +83,7 @@ class Segment:
     flags: int = 0
     body_offset: int = BODY
     body_size: int | None = None
+    used_entries: int | None = None
     seen_roles: int = PRODUCER | CONSUMER
     epoch: int = 2
     reserved: int = 0
@@ -123,7 +124,7 @@ class Segment:
         return read, scan
 
     def _header(self) -> bytes:
-        used = max(self.entries, default=-1) + 1
+        used = max(self.entries, default=-1) + 1 if self.used_entries is None else self.used_entries
         body_size = (self.capacity if self.state >= READY else 0) if self.body_size is None else self.body_size
         opening = struct.pack("<QIIQQII", self.magic, self.version, self.kind, self.layout, self.segment_id, self.state,
                               self.flags)  # fmt: skip

@@ -202,6 +202,14 @@ def _locks() -> Iterator[Vector]:
         inspect(recovered=2, participants=[]),
         push(64, 256),
     )
+    yield vector(
+        "locks_held_by_nobody",
+        "ids of an entry that there is not, and of one that is FREE: dead (W-12)",
+        replace(held, entries={0: free(generation=5)}, producers_lock=id_of(600), consumers_lock=id_of(0, 4)),
+        pop(*two),
+        inspect(recovered=2),
+        push(64, 256),
+    )
     beyond = replace(held, frames=[*two, frame(3, "reserved", owner=_ME)], head=256, consumers_lock=0)
     yield vector(
         "dead_before_the_store_of_head",
@@ -290,6 +298,14 @@ def _table() -> Iterator[Vector]:
         pop(frame(1), then="empty"),
         peek(**{"ParticipantEntry[511]__word": 1 << 32, "SegmentHeader__used_entries": 512}),
         living=range(1, 511),
+    )
+    yield vector(
+        "used_entries_beyond_the_table",
+        "readers end their scans at 512",
+        Segment([frame(1)], entries={0: free()}, used_entries=2**32 - 1),
+        inspect(participants=[]),
+        pop(frame(1)),
+        push(64, 128),
     )
     yield vector(
         "every_place_is_taken",

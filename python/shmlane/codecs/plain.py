@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Codecs of bytes, text and json (SPEC section 8)."""
 
-import json
 import math
-import re
 from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 import numpy as np
 
-from shmlane.codec import Codec, Context, Encoded, Metadata, Take, read_json, refuse, write_json
+from shmlane._json import HIGHEST, LOWEST, MAX_LEVELS, is_suspect, read_json, write_json
+from shmlane.codec import Codec, Context, Encoded, Metadata, Take
 from shmlane.errors import Corrupt, InvalidArgument, UnsupportedType
 
-_LOWEST, _HIGHEST = -(2**63), 2**64 - 1
-_MAX_JSON_LEVELS = 500
 _SCALAR_CLASSES = (str, int, float, type(None))
 _SCALARS = frozenset((*_SCALAR_CLASSES, bool))
-
-# Texts that may hold an integer beyond 64 bits, a float beyond a double's range, or half a surrogate pair: they are
-# looked at closely; all others, nearly all there are, are not.
-_SUSPECT = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}|\\u[dD][89a-fA-F]")
 
 
 def _encode_bytes(obj: Any, context: Context) -> Encoded:
@@ -56,8 +49,8 @@ def is_plain(obj: Any) -> bool:
     while levels:
         for item in levels[-1]:
             if isinstance(item, (dict, list, tuple)):
-                if len(levels) > _MAX_JSON_LEVELS:
-                    raise InvalidArgument(f"an object has more than {_MAX_JSON_LEVELS} levels, or contains itself")
+                if len(levels) > MAX_LEVELS:
+                    raise InvalidArgument(f"an object has more than {MAX_LEVELS} levels, or contains itself")
                 inner = _items_of(item)
                 if not _SCALARS.issuperset(map(type, inner)):
                     levels.append(iter(inner))
@@ -102,7 +95,7 @@ def _json_bytes(obj: Any) -> bytes:
         raise
     except ValueError as error:
         raise InvalidArgument(_explain(obj, "obj") or str(error)) from None
-    fault = _explain(obj, "obj") if _SUSPECT.search(payload) else None
+    fault = _explain(obj, "obj") if is_suspect(payload) else None
     if fault is not None:
         raise InvalidArgument(fault)
     return payload
@@ -117,43 +110,19 @@ def _explain(obj: Any, where: str) -> str | None:
                 return fault
     elif isinstance(obj, float) and not math.isfinite(obj):
         return f"{where} is {obj}: JSON has no NaN and no infinities; push them in an ndarray"
-    elif isinstance(obj, int) and not _LOWEST <= obj <= _HIGHEST:
+    elif isinstance(obj, int) and not LOWEST <= obj <= HIGHEST:
         return f"{where} is an integer of {obj.bit_length()} bits, JSON's have 64 at most; push it as text"
     return None
 
 
 def _decode_json(metadata: Metadata, payload: memoryview, context: Context, take: Take) -> Any:
-    obj = _parse_json(bytes(payload))
+    try:
+        obj = read_json(bytes(payload))
+    except (ValueError, RecursionError) as error:
+        raise Corrupt(f"a json object of {payload.nbytes} bytes cannot be read: {error}") from None
     if obj is None and not context.level:
         raise Corrupt("a json object is a lone null, which nobody may push")
     return obj
-
-
-def _parse_json(data: bytes) -> Any:
-    try:
-        if not _SUSPECT.search(data):
-            obj = read_json(data.decode())
-        else:
-            obj = _read_checked(data.decode())
-            write_json(obj).encode()  # raises for half a surrogate pair
-        if data.count(b"[") + data.count(b"{") > _MAX_JSON_LEVELS:
-            is_plain(obj)  # raises for too many levels
-        return obj
-    except (ValueError, RecursionError) as error:
-        raise Corrupt(f"a json object of {len(data)} bytes cannot be read: {error}") from None
-
-
-def _checked_int(text: str) -> int:
-    number = int(text) if len(text) <= 20 else refuse(text)
-    return number if _LOWEST <= number <= _HIGHEST else refuse(text)
-
-
-def _checked_float(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else refuse(text)
-
-
-_read_checked = json.JSONDecoder(parse_constant=refuse, parse_int=_checked_int, parse_float=_checked_float).decode
 
 
 BYTES = Codec("bytes", _encode_bytes, _decode_bytes)
