@@ -39,7 +39,8 @@ def points_in_the_sources() -> set[str]:
 class Zygote:
     """A warm process that forks one victim at a time."""
 
-    def __init__(self, extension: Path) -> None:
+    def __init__(self, extension: Path | str) -> None:
+        """``extension``: with named steps, or "pure"."""
         command = [sys.executable, victims.__file__, str(extension)]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(

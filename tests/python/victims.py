@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that forks victims, which load the extension with named steps, do a scene and may die in it.
 
-As a program, ``victims.py EXTENSION``, it reads one request per line (scene, queue, ledger, environment), and answers
-with the victim's exit status.
+As a program, ``victims.py EXTENSION``, or ``victims.py pure``, it reads one request per line (scene, queue, ledger,
+environment), and answers with the victim's exit status.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import opcodes
 
 CAPACITY = 8192
 PUSHERS = ("victim", "predecessor", "survivor", "newcomer")
@@ -294,7 +295,8 @@ def act(scene: str, queue: str, ledger: str, environment: dict[str, str]) -> int
         signal.alarm(60)
         os.environ.update(environment)
         try:
-            SCENES[scene](Actor(queue, Ledger(ledger)))
+            with opcodes.watched(environment) if PURE else contextlib.nullcontext():
+                SCENES[scene](Actor(queue, Ledger(ledger)))
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -302,7 +304,13 @@ def act(scene: str, queue: str, ledger: str, environment: dict[str, str]) -> int
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+PURE = sys.argv[1:] == ["pure"]
+
 if __name__ == "__main__":
-    load_extension(sys.argv[1])
+    if PURE:
+        os.environ["SHMLANE_BACKEND"] = "pure"
+        import shmlane._pure  # noqa: F401  (warm for those who are forked)
+    else:
+        load_extension(sys.argv[1])
     for line in sys.stdin:
         print(act(*json.loads(line)), flush=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, final
+from typing import Any, NamedTuple, final
 
 from .._log import logger
 from ..errors import Corrupt, Empty, InvalidArgument
@@ -104,7 +104,6 @@ class Consumer(Handle):
     # ---- What becomes of a frame -------------------------------------------------------------------------------------
 
     def _give_lease(self, use: Use, ring: Ring, frame: _Frame) -> Lease:
-        use.hold()
         return make_lease(self._core, ring, use.me, *frame)
 
     def _give_object(self, use: Use, ring: Ring, frame: _Frame) -> Any:
@@ -157,40 +156,43 @@ class Consumer(Handle):
         results: list[Any] = []
         with Use(self._core) as use:
             taken = 0
-            while taken < most:
+            ended = False
+            while taken < most and not ended:
                 places: list[Place] = []
-                ended = self._take(use.me, min(most - taken, _BATCH), patience if not taken else 0, places)
-                if not places:
-                    if not taken and not ended:
-                        self._throw_empty(patience)
+                try:
+                    ended = self._take(use.me, min(most - taken, _BATCH), patience if not taken else 0, places)
+                    count = len(places)
+                    self._give_each(use, places, give, results)
+                except BaseException:
+                    self._take_back(use.me, places)
+                    raise
+                taken += count
+                if not count:
                     break
-                taken += len(places)
-                self._give_each(use, places, give, results)
+        if not taken and not ended:
+            raise Empty(f"nothing to take from the queue '{self.name}'{describe_wait(patience)}")
         return results
 
     def _give_each(
         self, use: Use, places: list[Place], give: Callable[[Use, Ring, _Frame], Any], results: list[Any]
     ) -> None:
+        """What is given leaves ``places``."""
         ring = self._core.ring
-        assert ring is not None
-        settled = 0
-        try:
-            for place in places:
-                try:
-                    frame = self._check(use.me, ring, place)
-                except Corrupt as error:
-                    settled += 1
-                    if not results and settled == len(places):
-                        raise
-                    logger.log(logging.ERROR, "%s", error)
-                    continue
-                results.append(give(use, ring, frame))
-                settled += 1
-        except Corrupt:
-            raise  # of the last one, which is given back already
-        except BaseException:
-            ring.take_back(use.me, places[settled:], clock.deadline_after(SLICE_NS))
-            raise
+        while places and ring is not None:
+            try:
+                frame = self._check(use.me, ring, places[0])
+            except Corrupt as error:
+                del places[0]
+                if not results and not places:
+                    raise
+                logger.log(logging.ERROR, "%s", error)
+                continue
+            results.append(give(use, ring, frame))
+            del places[0]
+
+    def _take_back(self, me: int, places: list[Place]) -> None:
+        if places and self._core.ring is not None:
+            self._core.ring.take_back(me, places, clock.deadline_after(SLICE_NS))
 
     def _take(self, me: int, most: int, patience: int | None, places: list[Place]) -> bool:
         """Take up to ``most`` frames under one lock, waiting for the first. Whether the end of stream was seen."""
@@ -200,17 +202,12 @@ class Consumer(Handle):
             return ring.acquire(me, most, core.alone, deadline, places) != 0
 
         ring = core.ring
-        try:
-            if ring is not None and look(ring, clock.PAST):
-                return False
-            deadline = clock.deadline_after(patience)
-            outcome = _Outcome.CANCELLED
-            while outcome is _Outcome.CANCELLED:
-                outcome = self._find(me, deadline, look)
-        except BaseException:
-            if core.ring is not None:
-                core.ring.take_back(me, places, clock.deadline_after(SLICE_NS))
-            raise
+        if ring is not None and look(ring, clock.PAST):
+            return False
+        deadline = clock.deadline_after(patience)
+        outcome = _Outcome.CANCELLED
+        while outcome is _Outcome.CANCELLED:
+            outcome = self._find(me, deadline, look)
         return outcome is _Outcome.END
 
     def _find(self, me: int, deadline: int, look: Look) -> _Outcome:
@@ -255,6 +252,3 @@ class Consumer(Handle):
         if look(ring, clock.deadline_after(SLICE_NS)):
             return _Outcome.FOUND
         return _Outcome.END if ring.drained(me, clock.deadline_after(SLICE_NS)) else _Outcome.NOTHING
-
-    def _throw_empty(self, patience: int | None) -> NoReturn:
-        raise Empty(f"nothing to take from the queue '{self.name}'{describe_wait(patience)}")

@@ -7,7 +7,8 @@ views of them keep them alive.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 
@@ -23,17 +24,23 @@ class _Hold(np.ndarray[tuple[int], np.dtype[np.uint8]]):
     """``_core`` is None in views of this type, which hold nothing."""
 
     _core: QueueCore | None = None
-    _ring: Ring
-    _place: Place
+    _key: int
     _participant: int
     _metadata: bytes
-
-    __slots__: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def _make(cls, memory: memoryview, place: Place, extents: FrameExtents) -> Any:
         start = (place.at << 3) + extents.payload_offset
         return cls.__new__(cls, (extents.payload_size,), np.uint8, memory, start)
+
+    def _begin(self, core: QueueCore, me: int, metadata: bytes, end: Callable[[], None]) -> None:
+        self._metadata, self._participant = metadata, me
+        self._key = core.hold(self, me, end)
+        self._core = core
+
+    def __del__(self) -> None:
+        if self._core is not None:
+            self._core.end_hold(self._key)
 
 
 @final
@@ -52,22 +59,17 @@ class Lease(_Hold):
         """0 for the first delivery."""
         return self._attempt
 
-    def __del__(self) -> None:
-        core, self._core = self._core, None
-        if core is None:
-            return
-        if core.owns(self._participant):
-            self._ring.release(self._participant, self._place)
-            core.attachment.space.wake_one()
-            core.exit(self._participant)
-
 
 def make_lease(core: QueueCore, ring: Ring, me: int, place: Place, extents: FrameExtents, metadata: bytes) -> Lease:
-    """Whose end ends a hold that was counted before."""
+    """The frame is given back at its end."""
     lease: Lease = Lease._make(ring.readonly_memory, place, extents)
-    lease._ring, lease._place, lease._participant = ring, place, me
-    lease._metadata, lease._attempt = metadata, ring.attempt_of(place)
-    lease._core = core
+    lease._attempt = ring.attempt_of(place)
+
+    def end() -> None:
+        ring.release(me, place)
+        core.attachment.space.wake_one()
+
+    lease._begin(core, me, metadata, end)
     return lease
 
 
@@ -75,6 +77,8 @@ def make_lease(core: QueueCore, ring: Ring, me: int, place: Place, extents: Fram
 class Reservation(_Hold):
     """A place in the ring; its buffer is the writable, 64-byte aligned payload."""
 
+    _ring: Ring
+    _place: Place
     _extents: FrameExtents
 
     @property
@@ -92,14 +96,13 @@ class Reservation(_Hold):
         self._check(len(text), size)
         if not core.owns(self._participant):
             raise Closed("this reservation belongs to the parent process; reserve anew after fork")
-        extent, _, _, payload_offset = self._extents
-        self._ring.write(self._place, FrameExtents(extent, size, len(text), payload_offset), text)
+        self._ring.write(self._place, self._extents._replace(payload_size=size, metadata_size=len(text)), text)
         self._core = None
         try:
             self._ring.commit(self._participant, self._place)
             core.attachment.items.wake_one()
         finally:
-            core.exit(self._participant)
+            core.end_hold(self._key)  # which aborts nothing that is published
 
     def _check(self, metadata_size: int, payload_size: int) -> None:
         if payload_size > self.nbytes:
@@ -111,15 +114,8 @@ class Reservation(_Hold):
     def abort(self) -> None:
         """Give the place back. Does nothing after commit or abort."""
         core, self._core = self._core, None
-        if core is None or not core.owns(self._participant):
-            return
-        self._ring.abort(self._participant, self._place)
-        core.attachment.space.wake_one()
-        core.attachment.items.wake_one()  # the end of stream may be near
-        core.exit(self._participant)
-
-    def __del__(self) -> None:
-        self.abort()
+        if core is not None:
+            core.end_hold(self._key)
 
     def __buffer__(self, flags: int, /) -> memoryview:
         """Of Python 3.12 and newer. Raises Closed after commit or abort."""
@@ -132,9 +128,14 @@ class Reservation(_Hold):
 def make_reservation(
     core: QueueCore, ring: Ring, me: int, place: Place, extents: FrameExtents, metadata: bytes
 ) -> Reservation:
-    """Whose end ends a hold that was counted before."""
+    """The frame is given back at its end, unless it was committed."""
     reservation: Reservation = Reservation._make(ring.memory, place, extents)
-    reservation._ring, reservation._place, reservation._participant = ring, place, me
-    reservation._metadata, reservation._extents = metadata, extents
-    reservation._core = core
+    reservation._ring, reservation._place, reservation._extents = ring, place, extents
+
+    def end() -> None:
+        if ring.abort(me, place):
+            core.attachment.space.wake_one()
+            core.attachment.items.wake_one()  # the end of stream may be near
+
+    reservation._begin(core, me, metadata, end)
     return reservation

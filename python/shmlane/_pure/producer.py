@@ -110,7 +110,6 @@ class Producer(Handle):
             self._check_size(extents)
             try:
                 if self._reserve(use.me, (extents,), patience, places):
-                    use.hold()
                     return make_reservation(self._core, self._ring, use.me, places[0], extents, metadata)
             except BaseException:
                 self._abort(use.me, places)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._log import logger
 from ..errors import Closed, Evicted, TimedOut
@@ -35,6 +37,7 @@ COUNTERS = (
 )  # fmt: skip
 
 
+_keys = itertools.count()
 _attached: set[QueueCore] = set()
 """Those that have not left yet: the garbage collector takes things in any order, so it must take none they need."""
 
@@ -46,39 +49,40 @@ class Waited(enum.Enum):
 
 
 class Use:
-    """A call under way, which keeps the participant attached; it may leave a hold (a lease, a reservation) behind that
-    goes on doing so. Raises Closed.
-    """
+    """A call under way, which keeps the participant attached. Raises Closed."""
 
-    __slots__ = ("_calls", "_core", "me")
+    _core: QueueCore | None = None
 
     def __init__(self, core: QueueCore) -> None:
-        self._calls = 0
-        self._core = core
         if core.closed and core.attachment.inherited:
             core.throw_closed()  # a child must not become a participant by a handle that is closed
         self.me = core.attachment.me
-        core.add(1, 1)
-        self._calls = 1
+        self._key = next(_keys)
+        self._core = core
+        core.calls[self._key] = weakref.ref(self)
         # Counted first, looked second: close() does it the other way round, so one of us sees the other.
         if core.closed:
             self.__exit__()
             core.throw_closed()
 
-    def hold(self) -> None:
-        """One more hold: somebody will call core.exit(me)."""
-        self._core.add(0, 1)
-
     def __enter__(self) -> Use:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._calls:
-            self._calls = 0
-            self._core.exit(self.me, calls=1)
+        if self._core is not None:
+            self._core.end_call(self._key)
 
     def __del__(self) -> None:
-        self.__exit__()  # an exception of a signal's handler may have come between
+        self.__exit__()
+
+
+class Hold(NamedTuple):
+    """A lease or a reservation: it keeps the participant attached, too."""
+
+    who: weakref.ref[Any]
+    me: int
+    end: Callable[[], None]
+    """Gives the frame back; nothing, if that was done before."""
 
 
 class QueueCore:
@@ -86,9 +90,9 @@ class QueueCore:
 
     def __init__(self, name: str, role: int, options: AttachOptions) -> None:
         self._closing = threading.RLock()
-        self._counting = threading.RLock()
         self.closed = False
-        self._calls, self._uses = 0, 1  # calls under way; these, the open handle, and holds
+        self.calls: dict[int, weakref.ref[Use]] = {}
+        self.holds: dict[int, Hold] = {}
         self._cancellations = 0
         self._reaped_at = 0
         self._ring: Ring | None = None
@@ -110,24 +114,40 @@ class QueueCore:
 
     # ---- Who uses it -------------------------------------------------------------------------------------------------
 
-    def add(self, calls: int, uses: int) -> int:
-        with self._counting:
-            self._calls += calls
-            self._uses += uses
-            return self._uses
+    def end_call(self, key: int) -> None:
+        if self.calls.pop(key, None) is not None:
+            self._leave_if_unused()
 
-    def exit(self, me: int, calls: int = 0) -> None:
-        """The end of a call or hold of the participant ``me``; nothing if that was an ancestor of this process."""
-        if self.owns(me) and self.add(-calls, -1) == 0:
+    def hold(self, who: Any, me: int, end: Callable[[], None]) -> int:
+        """``who`` holds a frame from now on; gives the key to end that."""
+        key = next(_keys)
+        self.holds[key] = Hold(weakref.ref(who), me, end)
+        return key
+
+    def end_hold(self, key: int) -> None:
+        """Idempotent. After a fork it is the parent's to end."""
+        hold = self.holds.get(key)
+        if hold is not None and self.owns(hold.me):
+            hold.end()
+            self.holds.pop(key, None)
+            self._leave_if_unused()
+
+    def sweep(self) -> None:
+        """End what is over already, if an exception of a signal's handler came into its last moment."""
+        for key in [key for key, call in list(self.calls.items()) if call() is None]:
+            self.end_call(key)
+        for key in [key for key, hold in list(self.holds.items()) if hold.who() is None]:
+            self.end_hold(key)
+
+    def _leave_if_unused(self) -> None:
+        if self.closed and not self.calls and not self.holds:
             self.attachment.leave(self._settle)
             _attached.discard(self)
 
     def alone(self) -> bool:
         """Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock."""
-        with self._counting:
-            # Counted first, looked second: a handle that closes in between says so before it counts itself out.
-            calls, uses = self._calls, self._uses
-            return calls == 1 and uses == (1 if self.closed else 2)
+        # First the calls: what is held by then by one that ended was noted before it did.
+        return len(self.calls) == 1 and not self.holds
 
     def owns(self, me: int) -> bool:
         """Whether a hold of the participant ``me`` is this process's to end; after a fork it is the parent's."""
@@ -135,8 +155,8 @@ class QueueCore:
 
     def _renewed(self, me: int) -> None:
         # What the parent's threads had under way is not under way in the child.
-        self._closing, self._counting = threading.RLock(), threading.RLock()
-        self._calls, self._uses = 0, 1
+        self._closing = threading.RLock()
+        self.calls, self.holds = {}, {}
         self._counted_for = me
         if self._ring is not None:
             self._ring.forget_holds()
@@ -144,17 +164,17 @@ class QueueCore:
     def close(self) -> None:
         """Waits a moment for the calls that it ends, so that a process that exits next has left before."""
         with self._closing:
-            if self.closed:
-                return
-            self.closed = True
-        self.attachment.drop_role()
-        self.cancel_waits()
-        self.exit(self._counted_for)
+            closed, self.closed = self.closed, True
         if self.attachment.inherited:
             _attached.discard(self)
             return
-        for _ in range(_CLOSE_TRIES):
-            if self._calls <= 0:
+        if not closed:
+            self.attachment.drop_role()
+            self.cancel_waits()
+        self.sweep()
+        self._leave_if_unused()
+        for _ in range(0 if closed else _CLOSE_TRIES):
+            if not self.calls:
                 break
             time.sleep(_CLOSE_PAUSE)
 
@@ -203,6 +223,7 @@ class QueueCore:
         """Reap whoever died, if the last look is more than a slice ago."""
         if time.monotonic_ns() - self._reaped_at < SLICE_NS:
             return
+        self.sweep()
         if not self.participants.can_ask():
             raise Evicted(
                 f"queue '{self.name}': this handle's file descriptors were closed, so the others take it for dead; "

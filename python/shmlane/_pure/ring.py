@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..errors import Evicted
+from . import wire
 from .frame import FrameExtents, check_frame, write_frame
 from .participants import Participants, id_index
 from .ring_frames import (
@@ -126,11 +127,13 @@ class Ring(Room, Recovery):
             )
         self._words[place.at] = READY
 
-    def abort(self, me: int, place: Place) -> None:
-        """Give a reservation back. Nothing happens if it is no longer this participant's."""
-        if self._words[place.at] == RESERVED | me << 16:
+    def abort(self, me: int, place: Place) -> bool:
+        """Give a reservation back. False, and nothing done, if it is no longer this participant's."""
+        mine = self._words[place.at] == RESERVED | me << 16 and self._stands(place)
+        if mine:
             self.participants.count(me, ParticipantEntry.aborted)
             self._words[place.at] = ABANDONED
+        return mine
 
     # ---- Consuming ---------------------------------------------------------------------------------------------------
 
@@ -190,7 +193,7 @@ class Ring(Room, Recovery):
 
     def _take_back(self, me: int, place: Place) -> None:
         control = self._words[place.at]
-        if control & 0xFF == LEASED and control >> 16 == me:
+        if control & 0xFF == LEASED and control >> 16 == me and self._stands(place):
             self.put_back(place.position, place.at, control >> 8 & 0xFF)
 
     def check(self, place: Place) -> FrameExtents:
@@ -204,8 +207,13 @@ class Ring(Room, Recovery):
     def release(self, me: int, place: Place) -> None:
         """Give a lease back. Nothing happens if it is no longer this participant's."""
         control = self._words[place.at]
-        if control & 0xFF == LEASED and control >> 16 == me:
+        if control & 0xFF == LEASED and control >> 16 == me and self._stands(place):
             self._words[place.at] = FREE
+
+    def _stands(self, place: Place) -> bool:
+        """Whether the frame is that one still: what was given back before may be another one's of the same owner."""
+        opening = wire.open_sentinel(self._segment_id, place.position, self._words[place.at + 2])
+        return self._words[place.at + 1] == opening
 
     @property
     def memory(self) -> memoryview:
