@@ -77,8 +77,17 @@ test: test-cpp test-py test-packaging ## Run every test
 test-cpp: build-cpp ## Run the C++ tests
 	ctest --preset release
 
-test-py: build ## Run the Python tests and those across languages
-	$(VENV)/python -m pytest -q --ignore=tests/packaging
+# On pure, all of the tests are too long for this: those of the backends themselves, and what stands on them directly.
+PURE_SAMPLE = $(addprefix tests/python/test_,$(addsuffix .py,backend backend_objects backend_waits backend_stdio \
+  queue holds counters worlds exit interrupts))
+
+test-py: build ## Run the Python tests and those across languages, and some of them on the pure backend, too
+	$(VENV)/python -m pytest -q --backend native --ignore=tests/packaging
+	$(VENV)/python -m pytest -q --backend pure $(PURE_SAMPLE)
+
+.PHONY: test-pure
+test-pure: build ## Run all Python tests on the pure backend
+	SHMLANE_BACKEND=pure $(VENV)/python -m pytest -q --backend pure tests/python tests/vectors
 
 test-packaging: build ## Install in every way that users may, and use the result
 	$(VENV)/python -m pytest -q tests/packaging

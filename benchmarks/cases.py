@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -22,6 +22,7 @@ LARGE = "512 KiB-5 MiB"
 
 CPP = ("cpp", "cpp")
 PYTHON = ("python", "python")
+PURE = ("pure", "pure")  # Python on the backend without an extension
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,18 @@ def against_pipes() -> Iterator[Case]:
         yield Case(name, "pipes", "throughput", ("bytes_per_s",), who, options, seconds=10.0, quick=True)
 
 
+def backends() -> Iterator[Case]:
+    for size in ("64 B", "64 KiB", "5 MiB"):
+        options = SIZES.get(size) or {"least": 5 * MIB, "most": 5 * MIB}
+        who = [ours("pure leased", PURE), ours("pure popped", PURE, popped=True)]
+        who += [limit("native leased", "shmlane"), limit("native popped", "shmlane", popped=True)]
+        who[2:] = [replace(one, languages=PYTHON) for one in who[2:]]
+        name = f"backends: NumPy {size} 1x1"
+        yield Case(
+            name, "backends", "throughput", (figure_of(size),), tuple(who), {**options, "numpy": True}, quick=True
+        )
+
+
 def growth() -> Iterator[Case]:
     who = [ours()]
     who += [ours(f"{idle} idle participants", bystanders=idle) for idle in (64, 254)]
@@ -217,6 +230,6 @@ def all_cases() -> list[Case]:
         cpp_latency,
         cpp_life,
     )
-    groups += (python_throughput, python_shapes, across_languages, python_latency, growth, against_pipes)
+    groups += (python_throughput, python_shapes, across_languages, python_latency, backends, growth, against_pipes)
     groups += (limits,)
     return [case for group in groups for case in group()]

@@ -97,6 +97,11 @@ def _command(language: str, ask: dict[str, Any]) -> list[str]:
     return [sys.executable, str(HERE / "python/host.py"), json.dumps(ask)]
 
 
+def _environment(language: str) -> dict[str, str]:
+    backends = {"python": "native", "pure": "pure"}
+    return {**os.environ, **({"SHMLANE_BACKEND": backends[language]} if language in backends else {})}
+
+
 def _sides(ask: Ask) -> list[tuple[str, list[dict[str, Any]]]]:
     """Workers by language, each with its role, its number among its kind, its meter and its core."""
     senders, receivers = ROLES[ask.kind]
@@ -134,7 +139,11 @@ def _running(ask: Ask) -> Iterator[tuple[Board, list[subprocess.Popen[str]]]]:
     try:
         for number, (language, workers) in enumerate(_sides(ask)):
             command = _command(language, {**common, "workers": workers, "makes": number == 0})
-            hosts.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True))
+            hosts.append(
+                subprocess.Popen(
+                    command, env=_environment(language), stderr=subprocess.PIPE, text=True, start_new_session=True
+                )
+            )
             _wait_until(lambda: bool(board.pids()), hosts)  # the first has made what the second shall find
         yield board, hosts
     finally:

@@ -139,6 +139,23 @@ def pipe_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str,
     return out
 
 
+BACKEND_HEADINGS = ("backends", "pure", "native", "pure / native")
+
+
+def backend_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Python with the pure backend against Python with the native one."""
+    out = []
+    for case in cases:
+        for way in ("leased", "popped") if case.group == "backends" else ():
+            figure = case.figures[0]
+            who = (f"shmlane pure {way}", f"native {way}")
+            pure, native = (median(results, case.name, one, figure) for one in who)
+            shown = ("-" if value is None else show(value, figure) for value in (pure, native))
+            ratio = f"{pure / native:.3g}" if pure and native else "-"
+            out.append((f"{case.name.removeprefix('backends: ')}, {way}", *shown, ratio))
+    return out
+
+
 LIMIT_HEADINGS = ("limits", "memcpy", "sum", "first touch")
 
 
@@ -151,6 +168,10 @@ def limit_rows(cases: Iterable[Case], results: dict[str, Any]) -> list[tuple[str
             shown = ("-" if value is None else show(value, "bytes_per_s") for value in found)
             out.append((case.name.removeprefix("limits "), *shown))
     return out
+
+
+EXTRAS = ((PIPE_HEADINGS, pipe_rows), (BACKEND_HEADINGS, backend_rows), (LIMIT_HEADINGS, limit_rows))
+"""Small tables of their own: headings, and what gives the rows."""
 
 
 def failures(results: dict[str, Any]) -> list[str]:
@@ -218,9 +239,9 @@ def markdown(run: dict[str, Any], cases: list[Case], plots: list[str]) -> str:
     lines += [f"- {key}: {value}" for key, value in run["machine"].items()]
     lines += ["", f"{conditions(run)} ± is half of the range of the rounds.", ""]
     lines += markdown_table(HEADINGS, (row.cells() for row in table))
-    if pipes := pipe_rows(cases, results):
-        lines += ["", *markdown_table(PIPE_HEADINGS, pipes)]
-    lines += ["", *markdown_table(LIMIT_HEADINGS, limit_rows(cases, results))]
+    for headings, extra_rows in EXTRAS:
+        if extra := extra_rows(cases, results):
+            lines += ["", *markdown_table(headings, extra)]
     lines += ["", *(f"![{plot}]({plot})" for plot in plots), ""]
     lines += ["## Left out", "", *(f"- {name}: {why}" for name, why in run["left_out"].items()), ""]
     if failed := failures(results):

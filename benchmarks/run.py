@@ -27,7 +27,7 @@ from harness import Ask, MeasurementError, cpp_peers, measure, python_peers
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 README = HERE.parent / "README.md"
-LANGUAGES = {"cpp": "C++", "python": "Python"}
+LANGUAGES = {"cpp": "C++", "python": "Python", "pure": "Python"}
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 1
 
 
@@ -91,7 +91,7 @@ def left_out(cases: list[Case]) -> dict[str, str]:
     missing = {"pyshmem": "has streams and no queue; to be compared with shmlane's streams"}
     for contender in (contender for case in cases for contender in case.contenders):
         for language in contender.languages:
-            why = python.get(contender.peer) if language == "python" else contender.peer not in cpp and "was not built"
+            why = python.get(contender.peer) if language != "cpp" else contender.peer not in cpp and "was not built"
             if why:
                 missing[f"{contender.peer} ({LANGUAGES[language]})"] = why
     return missing
@@ -128,7 +128,7 @@ def print_table(cases: list[Case], results: dict[str, Any], missing: dict[str, s
         style = {"met": "green", "not met": "red"}.get(row.met, "")
         table.add_row(*row.cells()[:-1], f"[{style}]{row.met}[/]" if style else row.met)
     console.print(table)
-    for headings, lines in ((report.PIPE_HEADINGS, report.pipe_rows), (report.LIMIT_HEADINGS, report.limit_rows)):
+    for headings, lines in report.EXTRAS:
         if cells := lines(cases, results):
             extra = Table(*headings, box=box.SIMPLE_HEAD)
             for row_ in cells:

@@ -34,6 +34,7 @@ NAMES: Final = {
 """What every backend must have, and of its classes the methods; ``_native.pyi`` says what each does."""
 
 _HANDLE = ("name", "capacity", "closed", "close", "size", "stat", "wait", "cancel_wait")
+_TOLD = "SHMLANE_PURE_TOLD"  # for the processes that this one starts
 _MODULES = {"native": "shmlane._native", "pure": "shmlane._pure"}
 
 
@@ -67,11 +68,13 @@ def _fall_back() -> Any:
         backend = _import("pure")
     except ImportError as error:
         raise ImportError(f"{_why_missing()}; and {error}") from None
-    warnings.warn(
-        f"{_why_missing()}; the pure backend is used, which is slower (SHMLANE_BACKEND=pure says that you know)",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    if _TOLD not in os.environ:
+        os.environ[_TOLD] = "1"
+        warnings.warn(
+            f"{_why_missing()}; the pure backend is used, which is slower (SHMLANE_BACKEND=pure says that you know)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return backend
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import sysconfig
 import tarfile
@@ -30,10 +31,14 @@ def facts(python: Path, cwd: Path) -> Any:
     return json.loads(run(python, "-c", FACTS, cwd=cwd))
 
 
-def run_readme_example(python: Path, cwd: Path) -> str:
+def readme_example() -> str:
     found = re.search(r"<!-- example: python -->\s*```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
     assert found, "README.md has no Python example marked as such"
-    (cwd / "example.py").write_text(found[1])
+    return found[1]
+
+
+def run_readme_example(python: Path, cwd: Path) -> str:
+    (cwd / "example.py").write_text(readme_example())
     return run(python, "-W", "error", "example.py", cwd=cwd)
 
 
@@ -87,14 +92,40 @@ def test_the_sdist_holds_sources_and_no_build_results(sdist: Path) -> None:
     assert not [name for name in names if name.suffix in (".so", ".o", ".a", ".pyc") or "build" in name.parts]
 
 
-def test_where_a_library_is_missing_auto_installs_and_the_import_names_it(tmp_path: Path) -> None:
-    install_without_json_library(tmp_path, "auto")
-    assert 'BACKEND = "pure"' in (tmp_path / "shmlane" / "_build.py").read_text()
+def test_where_a_library_is_missing_auto_installs_and_the_first_import_names_it(tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    install_without_json_library(packages, "auto")
+    assert 'BACKEND = "pure"' in (packages / "shmlane" / "_build.py").read_text()
+    said = run_readme_example_on_pure(packages, tmp_path)
+    assert said.count("nlohmann-json3-dev") == 1
+
+
+@pytest.mark.parametrize("tools", [["cmake", "ninja"], []], ids=["without a compiler", "without cmake, too"])
+def test_where_nothing_can_be_compiled_auto_installs_and_the_readme_example_runs(
+    tmp_path: Path, tools: list[str]
+) -> None:
+    folder, packages = tmp_path / "bin", tmp_path / "packages"
+    folder.mkdir()
+    for tool in tools:
+        where = shutil.which(tool)
+        assert where is not None
+        (folder / tool).symlink_to(where)
+    hidden = {"PATH": str(folder), "CXX": "", "CC": ""}
+    options = ["--no-build-isolation", "--no-deps", f"--target={packages}"]
+    pip(sys.executable, "install", *options, REPOSITORY, SHMLANE_BUILD="auto", **hidden)
+    said = run_readme_example_on_pure(packages, tmp_path)
+    assert said.count("extension _native is missing: ") == 1
+
+
+def run_readme_example_on_pure(packages: Path, folder: Path) -> str:
+    """What it says beside what it shall print, which it does; on a backend that was chosen by itself."""
     # Without site, so that no editable install of shmlane stands before this one.
-    packages = sysconfig.get_path("platlib")
-    script = "try: import shmlane\nexcept ImportError as error: print(error)"
-    said = run(sys.executable, "-S", "-c", script, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{packages}")
-    assert "nlohmann-json3-dev" in said
+    path = f"{packages}:{sysconfig.get_path('platlib')}"
+    (folder / "example.py").write_text(readme_example())
+    said = run(sys.executable, "-S", "example.py", cwd=folder, PYTHONPATH=path, SHMLANE_BACKEND="")
+    expected = [f"{number} (480, 640, 3) {float(number)}" for number in range(3)]
+    assert [line for line in said.splitlines() if line in expected] == expected
+    return said
 
 
 def test_where_a_library_is_missing_native_does_not_install_and_names_it(tmp_path: Path) -> None:
