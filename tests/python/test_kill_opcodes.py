@@ -16,7 +16,7 @@ from test_kill_steps import AT_ONCE, Death, Zygote, run_worlds
 
 # Predecessors of these die at named steps of the extension.
 SCENES = [name for name in victims.SCENES if not name.startswith("take_the_lock")]
-SAMPLE = 60
+SAMPLE = int(os.environ.get("SHMLANE_KILL_SAMPLE", "60"))
 EVERYWHERE = os.environ.get("SHMLANE_KILL_ALL")
 
 

@@ -176,10 +176,13 @@ class Attachment:
         left for others: then the last living participant removes the segment. If it raises, that is logged, and this
         participant left to be reaped (W-45).
         """
-        with self._mutex:
-            if self.inherited or self._left:
-                return
-            self._left = True
+        with self._mutex:  # held to the end: who closes waits for a thread that leaves already
+            if not self.inherited and not self._left:
+                self._left = True
+                self._leave(settle)
+        self._say_notes()
+
+    def _leave(self, settle: Callable[[], bool]) -> None:
         # Evicted, so that the entry may be somebody else's by now, or without the file, and for the others to reap.
         if not self.participants.owns_entry(self._me) or not self.participants.can_ask():
             return
@@ -190,7 +193,6 @@ class Attachment:
             self._note(logging.WARNING, f"queue '{self.name}': left without tidying up: {error}")
         self.participants.unlock_own_byte(self._me)
         self.wake_everybody()
-        self._say_notes()
 
     def _leave_locked(self, settle: Callable[[], bool]) -> None:
         segment = self.segment

@@ -172,11 +172,11 @@ class QueueCore:
             self.attachment.drop_role()
             self.cancel_waits()
         self.sweep()
-        self._leave_if_unused()
         for _ in range(0 if closed else _CLOSE_TRIES):
             if not self.calls:
                 break
             time.sleep(_CLOSE_PAUSE)
+        self._leave_if_unused()
 
     def _settle(self) -> bool:
         """Give back what this participant holds; whether nothing is left in the ring for others."""
