@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Turns wire-format/layout.json into static assertions on the C++ structs of shmlane/wire.hpp, with CMake alone.
+# Turns wire-format/layout.json into static assertions on the C++ structs of shmlane/wire.hpp and wire_array.hpp, with CMake alone.
 #
 #   shmlane_layout_check(<layout.json> <header to write>)
 #
@@ -118,7 +118,7 @@ function(shmlane_layout_check layout header)
 #include <cstdint>
 #include <type_traits>
 
-#include \"shmlane/wire.hpp\"
+#include \"shmlane/wire_array.hpp\"
 
 @constants@
 @enums@

@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 CPP_FLOORS = [
-    ["os/*", "error", "log", "export", "wire", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
+    ["os/*", "error", "log", "export", "wire*", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
     ["segment", "participants", "frame*", "codec", "json_text"],
-    ["lock", "creation_lock", "waiting", "dtype", "ndarray", "image", "fields"],
-    ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*"],
+    ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields"],
+    ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*"]
+    + ["write_lock", "array_*", "shared_copy", "stream", "stream_*", "tensor*"],
     ["queue", "queue_core", "producer", "consumer", "inspect"],
     ["opencv_views", "opencv"],
 ]

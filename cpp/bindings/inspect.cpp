@@ -2,6 +2,8 @@
 // Looking at segments from outside, as dicts.
 #include "shmlane/inspect.hpp"
 
+#include <pybind11/stl.h>
+
 #include "bind.hpp"
 
 namespace shmlane::bindings {
@@ -65,6 +67,8 @@ py::dict to_dict(const ParticipantInfo& participant) {
   py::list locks;
   if (participant.producers_lock) locks.append("producers");
   if (participant.consumers_lock) locks.append("consumers");
+  if (participant.write_lock) locks.append("write");
+  if (participant.read_lock) locks.append("read");
   dict["locks"] = locks;
   dict["at_tail"] = participant.at_tail;
   dict["counters"] = bindings::to_dict(participant.counters);
@@ -73,6 +77,17 @@ py::dict to_dict(const ParticipantInfo& participant) {
   for (const HeldFrame& hold : participant.holds) holds.append(to_dict(hold));
   dict["holds"] = holds;
   return dict;
+}
+
+// "dtype" as metadata has it.
+void add_array(py::dict& dict, const ArrayInfo& array) {
+  dict["dtype"] = py::module_::import("json").attr("loads")(printable(array.dtype));
+  dict["shape"] = py::tuple(py::cast(array.shape));
+  dict["nbytes"] = array.nbytes;
+  dict["slots"] = array.slots;
+  dict["count"] = array.count;
+  dict["write_time"] = static_cast<double>(array.write_time_ns) / kNanosecondsPerSecond;
+  dict["writer"] = array.writer;
 }
 
 py::dict to_dict(const SegmentInfo& segment) {
@@ -90,6 +105,7 @@ py::dict to_dict(const SegmentInfo& segment) {
   dict["locked"] = segment.locked;
   dict["items_waiters"] = segment.items_waiters;
   dict["space_waiters"] = segment.space_waiters;
+  if (segment.array) add_array(dict, *segment.array);
   py::list participants;
   for (const ParticipantInfo& participant : segment.participants) participants.append(to_dict(participant));
   dict["participants"] = participants;

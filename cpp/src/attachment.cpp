@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "bell.hpp"
 #include "crash_point.hpp"
 #include "creation_lock.hpp"
 #include "os/clock.hpp"
@@ -43,6 +44,13 @@ void remove_semaphores(const std::string& name, std::uint64_t segment_id) {
   }
 }
 
+void make_semaphores(const std::string& name, std::uint64_t segment_id, unsigned mode) {
+  for (const char* which : {"items", "space"}) {
+    SHMLANE_CRASH_POINT("segment.make.semaphore");
+    os::NamedSemaphore(semaphore_name(name, segment_id, which), mode);
+  }
+}
+
 }  // namespace
 
 void retire(Segment& segment) noexcept {
@@ -51,6 +59,16 @@ void retire(Segment& segment) noexcept {
   remove_semaphores(segment.name(), segment.header().segment_id);
   SHMLANE_CRASH_POINT("segment.retire.name");
   os::ShmFile::remove(segment_file_name(segment.name()));
+  ring_bells(segment);
+}
+
+void ring_bells(Segment& segment) noexcept {
+  if (segment.kind() == wire::Kind::kStream) {
+    Bell(segment.stream_control().value_bell.value).ring_for_sure();
+    Bell(segment.stream_control().lock_bell.value).ring_for_sure();
+  } else if (segment.kind() == wire::Kind::kTensor) {
+    Bell(segment.tensor_control().lock_bell.value).ring_for_sure();
+  }
 }
 
 void require_removable(const os::ShmFile& file, const std::string& name) {
@@ -80,11 +98,15 @@ bool Attachment::try_attach(const std::string& file_name, const std::string& nam
   if (just_made) make(file, name);
   segment_ = std::make_unique<Segment>(name, std::move(file));
   segment_->check(options_.kind);
+  if (!options_.write_body) segment_->protect_body();
   participants_ = Participants(segment_->header(), segment_->table(), fd);
   if (segment_->state() == wire::SegmentState::kRemoved || !worth_keeping(just_made)) {
     require_removable(segment_->file(), name);
     retire(*segment_);
     return false;
+  }
+  if (options_.exclusive && segment_->state() == wire::SegmentState::kReady) {
+    throw Exists("there is a segment named '" + name + "' already; open it, choose another name, or remove it first");
   }
   lay_out(just_made);
   join();
@@ -124,10 +146,7 @@ void Attachment::make(os::ShmFile& file, const std::string& name) const {
     header.created_ns = os::unix_time_ns();
     header.creator_pid = os::process_id();
     header.mode = options_.mode;
-    for (const char* which : {"items", "space"}) {
-      SHMLANE_CRASH_POINT("segment.make.semaphore");
-      os::NamedSemaphore(semaphore_name(name, segment_id, which), options_.mode);
-    }
+    if (options_.kind == wire::Kind::kQueue) make_semaphores(name, segment_id, options_.mode);
     SHMLANE_CRASH_POINT("segment.make.state");
     set_state(header, wire::SegmentState::kHeader);
   } catch (...) {
@@ -163,6 +182,7 @@ bool Attachment::worth_keeping(bool just_made) {
 // Step 3. The state is stored last, so that a death before it leaves a header that anybody can lay out.
 void Attachment::lay_out(bool just_made) {
   if (segment_->map_body()) {
+    if (options_.check_body) options_.check_body(*segment_);
     if (options_.body_size && *options_.body_size != segment_->capacity()) {
       throw CapacityMismatch("'" + name() + "' has a capacity of " + std::to_string(segment_->capacity()) +
                              " bytes, not " + std::to_string(*options_.body_size) +
@@ -171,6 +191,7 @@ void Attachment::lay_out(bool just_made) {
     return;
   }
   const std::uint64_t size = options_.body_size.value_or(options_.default_body_size);
+  if (size == 0 && options_.check_body) throw NotFound("'" + name() + "' is only half made: its maker died");
   if (size == 0) return;
   wire::SegmentHeader& header = segment_->header();
   try {
@@ -180,6 +201,7 @@ void Attachment::lay_out(bool just_made) {
     if (just_made) retire(*segment_);
     throw;
   }
+  if (options_.describe_body) options_.describe_body(*segment_);
   SHMLANE_CRASH_POINT("segment.lay_out.size");
   header.body_size = size;
   SHMLANE_CRASH_POINT("segment.lay_out.state");
@@ -194,19 +216,29 @@ void Attachment::join() {
     SHMLANE_CRASH_POINT("segment.join.flags");
     atomic(header.flags).fetch_or(wire::kFlagFullFence, std::memory_order_acq_rel);
   }
+  if (options_.kind == wire::Kind::kQueue) {
+    open_wait_places();
+  } else {
+    participants_.reap_dead();
+  }
+  me_ = participants_.claim(options_.role, options_.policy);
+  wake_everybody();
+}
+
+void Attachment::open_wait_places() {
+  wire::SegmentHeader& header = segment_->header();
   wire::RingControl& control = segment_->control();
   const auto open = [&](const char* which) {
     return os::NamedSemaphore(semaphore_name(name(), header.segment_id, which), header.mode);
   };
   if (!items_) items_.emplace(control.items_waiters.value, header.flags, open("items"));
   if (!space_) space_.emplace(control.space_waiters.value, header.flags, open("space"));
-  me_ = participants_.claim(options_.role, options_.policy);
-  wake_everybody();
 }
 
+// Who comes and goes tells nobody anything in a stream or a tensor.
 void Attachment::wake_everybody() noexcept {
-  items_->wake_all();
-  space_->wake_all();
+  if (items_) items_->wake_all();
+  if (space_) space_->wake_all();
 }
 
 void Attachment::drop_role() noexcept {
@@ -227,13 +259,14 @@ void Attachment::leave(const std::function<bool()>& settle) noexcept {
     const bool finished = settle();
     // Another user's segment stays for its owner: as removed, with its name still there, it would be in the way.
     const bool may_remove = options_.unlink && segment_->file().removable();
-    if (last && served && finished && may_remove && segment_->state() != wire::SegmentState::kRemoved) {
+    const bool unwanted = options_.owned || (last && served && finished);
+    if (unwanted && may_remove && segment_->state() != wire::SegmentState::kRemoved) {
       retire(*segment_);
     }
     participants_.free_entry(me_);
   } catch (const std::exception& error) {
     // Some frames may still be ours: with the entry's word as it is, the others settle them as after a death.
-    log(LogLevel::kWarning, "queue '" + name() + "': left without tidying up: " + error.what());
+    log(LogLevel::kWarning, "'" + name() + "': left without tidying up: " + error.what());
   }
   participants_.unlock_own_byte(me_);
   wake_everybody();
@@ -254,6 +287,7 @@ void Attachment::renew() {
                  "/proc; open a new handle");
   }
   const CreationLock lock(segment_->file().fd(), name());
+  options_.owned = false;  // that is the parent
   join();
   if (options_.renewed) options_.renewed(me_);
   forks_seen_.store(os::fork_count(), std::memory_order_release);

@@ -34,11 +34,17 @@ struct AttachOptions {
   std::uint64_t default_body_size = 0;     // laid out if nobody has asked; 0: leave that to others
   Stale stale = Stale::kAuto;
   unsigned mode = 0600;
-  bool create = true;  // false: throws NotFound if there is no segment yet
+  bool create = true;      // false: throws NotFound if there is no segment yet
+  bool exclusive = false;  // throws Exists if there is one whose body is laid out
   bool unlink = true;
+  bool write_body = true;
+  bool owned = false;  // removed when this participant leaves, whoever else lives in it
   ParticipantPolicy policy;
   // How many objects wait in a segment whose body is mapped and in which nobody lives.
   std::function<std::uint64_t(Segment&)> count_objects;
+  // Called before a new body is published, and of a body that was there: writes, or checks, what belongs to its kind.
+  std::function<void(Segment&)> describe_body{};
+  std::function<void(Segment&)> check_body{};
   // Called in a forked child with its own new id, before any thread there sees that.
   std::function<void(ParticipantId)> renewed;
 };
@@ -52,6 +58,7 @@ class Attachment final : private os::ForkAware {
   [[nodiscard]] const std::string& name() const noexcept { return segment_->name(); }
   [[nodiscard]] Segment& segment() noexcept { return *segment_; }
   [[nodiscard]] const Participants& participants() const noexcept { return participants_; }
+  // Of a queue only.
   [[nodiscard]] WaitPlace& items() noexcept { return *items_; }
   [[nodiscard]] WaitPlace& space() noexcept { return *space_; }
   // For what is made once and late; a fork never copies it locked.
@@ -85,6 +92,7 @@ class Attachment final : private os::ForkAware {
   [[nodiscard]] bool worth_keeping(bool just_made);
   void lay_out(bool just_made);
   void join();
+  void open_wait_places();
 
   AttachOptions options_;
   std::unique_ptr<Segment> segment_;
@@ -96,8 +104,10 @@ class Attachment final : private os::ForkAware {
   std::atomic<bool> left_{false};
 };
 
-// Marks a segment as removed, then takes away its semaphores and its name. Under the creation lock of the file.
+// Marks a segment as removed, then takes away its semaphores and its name, and wakes who sleeps on its bells. Under the creation lock of the file.
 void retire(Segment& segment) noexcept;
+// Wakes everybody who sleeps in a stream or a tensor.
+void ring_bells(Segment& segment) noexcept;
 // Throws PermissionDenied if the name is not this user's to remove.
 void require_removable(const os::ShmFile& file, const std::string& name);
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "array_header.hpp"
 #include "attachment.hpp"
 #include "creation_lock.hpp"
 #include "function_ref.hpp"
@@ -13,6 +14,7 @@
 #include "os/filelock.hpp"
 #include "queue_core.hpp"
 #include "shmlane/error.hpp"
+#include "stream_published.hpp"
 
 namespace shmlane {
 namespace {
@@ -25,16 +27,17 @@ os::ShmFile open_file(std::string_view name, bool writable) {
   return std::move(*file);
 }
 
-ParticipantInfo participant(const Participants& table, unsigned index, const wire::RingControl& control) {
+ParticipantInfo participant(const Participants& table, unsigned index, Segment& segment) {
   wire::ParticipantEntry& entry = table.entry(index);
   const EntryWord word = table.word(index);
   const ParticipantId id = make_id(index, word.generation);
   std::array<char, sizeof entry.process_name + 1> process_name{};
   std::memcpy(process_name.data(), entry.process_name, sizeof entry.process_name);
-  const auto holds = [id](const std::uint64_t& lock, const std::uint32_t& busy) {
-    return atomic(const_cast<std::uint64_t&>(lock)).load(kRelaxed) == id ||
-           atomic(const_cast<std::uint32_t&>(busy)).load(kRelaxed) != 0;
+  const auto holds = [id](std::uint64_t& lock, std::uint32_t& busy) {
+    return atomic(lock).load(kRelaxed) == id || atomic(busy).load(kRelaxed) != 0;
   };
+  const bool queue = segment.kind() == wire::Kind::kQueue;
+  wire::RingControl& ring = segment.control();
   return {.id = id,
           .index = index,
           .pid = entry.pid,
@@ -42,8 +45,10 @@ ParticipantInfo participant(const Participants& table, unsigned index, const wir
           .producer = (word.role & wire::kRoleProducer) != 0,
           .consumer = (word.role & wire::kRoleConsumer) != 0,
           .alive = table.alive(id, 0),
-          .producers_lock = holds(control.producers_lock, entry.producers_busy),
-          .consumers_lock = holds(control.consumers_lock, entry.consumers_busy),
+          .producers_lock = queue && holds(ring.producers_lock, entry.producers_busy),
+          .consumers_lock = queue && holds(ring.consumers_lock, entry.consumers_busy),
+          .write_lock = !queue && atomic(segment.stream_control().write_lock).load(kRelaxed) == id,
+          .read_lock = segment.kind() == wire::Kind::kTensor && atomic(entry.consumers_busy).load(kRelaxed) != 0,
           .attached_ns = entry.attached_ns,
           .counters = entry_counters(entry),
           .holds = {}};
@@ -69,6 +74,44 @@ void collect_holds(const Ring& ring, std::vector<ParticipantInfo>& participants)
   }
 }
 
+void look_at_ring(Segment& segment, const Participants& table, SegmentInfo& info) {
+  wire::RingControl& control = segment.control();
+  info.items_waiters = atomic(control.items_waiters.value).load(kRelaxed);
+  info.space_waiters = atomic(control.space_waiters.value).load(kRelaxed);
+  std::optional<Ring> ring;
+  if (segment.map_body()) {
+    ring.emplace(segment.header(), control, segment.body(), segment.capacity(), table, info.name);
+    info.objects = ring->contents().waiting;
+    collect_holds(*ring, info.participants);
+  }
+  info.stat = queue_stat(table, ring ? &*ring : nullptr);
+}
+
+void look_at_array(Segment& segment, const Participants& table, SegmentInfo& info) {
+  info.stat = queue_stat(table, nullptr);
+  if (!segment.map_body()) return;
+  const ArrayFacts facts = read_array_header(segment);
+  ArrayInfo array;
+  facts.dtype.append_json(array.dtype);
+  array.shape.assign(facts.shape.begin(), facts.shape.end());
+  array.nbytes = facts.nbytes;
+  array.slots = facts.slots;
+  if (info.kind == wire::Kind::kStream) {
+    wire::StreamControl& words = segment.stream_control();
+    array.count = Published::unpack(atomic(words.published.value).load(kAcquire)).count;
+    array.write_time_ns = atomic(words.written_ns).load(kRelaxed);
+    array.writer = atomic(words.writer).load(kRelaxed);
+    info.items_waiters = atomic(words.value_bell.value).load(kRelaxed) & 1;
+    info.space_waiters = atomic(words.lock_bell.value).load(kRelaxed) & 1;
+    info.stat.pushed = array.count;
+    info.stat.pushed_bytes = array.count * facts.nbytes;
+  } else {
+    info.space_waiters = atomic(segment.tensor_control().lock_bell.value).load(kRelaxed) & 1;
+  }
+  info.stat.capacity = info.stat.used = segment.capacity();
+  info.array = std::move(array);
+}
+
 Participants table_of(Segment& segment) { return {segment.header(), segment.table(), segment.file().fd()}; }
 
 // `judge` says under the creation lock whether it shall go; an empty file always goes.
@@ -89,6 +132,18 @@ bool remove_if(std::string_view name, FunctionRef<bool(Segment&, bool half_made)
   require_removable(segment->file(), segment->name());
   retire(*segment);
   return true;
+}
+
+unsigned reap_array(std::string_view name) {
+  os::ShmFile file = open_file(name, true);
+  const int fd = file.fd();
+  std::optional<Segment> segment;
+  const CreationLock lock(fd, std::string(name));
+  segment.emplace(std::string(name), std::move(file));
+  segment->check({});
+  const unsigned reaped = table_of(*segment).reap_dead();
+  ring_bells(*segment);
+  return reaped;
 }
 
 }  // namespace
@@ -113,20 +168,12 @@ SegmentInfo inspect_segment(std::string_view name) {
   info.mode = header.mode;
   info.full_fence = (atomic(segment.header().flags).load(kRelaxed) & wire::kFlagFullFence) != 0;
   info.locked = os::byte_locked_elsewhere(segment.file().fd(), wire::kCreationLockByte);
-  wire::RingControl& control = segment.control();
-  info.items_waiters = atomic(control.items_waiters.value).load(kRelaxed);
-  info.space_waiters = atomic(control.space_waiters.value).load(kRelaxed);
   const Participants table(segment.header(), segment.table(), segment.file().fd());
   for (unsigned index = 0; index < table.used(); ++index) {
-    if (table.word(index).live()) info.participants.push_back(participant(table, index, control));
+    if (table.word(index).live()) info.participants.push_back(participant(table, index, segment));
   }
-  std::optional<Ring> ring;
-  if (segment.map_body()) {
-    ring.emplace(segment.header(), control, segment.body(), segment.capacity(), table, info.name);
-    info.objects = ring->contents().waiting;
-    collect_holds(*ring, info.participants);
-  }
-  info.stat = queue_stat(table, ring ? &*ring : nullptr);
+  const auto look = info.kind == wire::Kind::kQueue ? look_at_ring : look_at_array;
+  look(segment, table, info);
   return info;
 }
 
@@ -148,6 +195,8 @@ bool remove_remains(std::string_view name, bool force) {
     if (force || segment.state() == wire::SegmentState::kEmpty || segment.state() == wire::SegmentState::kRemoved) {
       return true;
     }
+    // The value of a stream outlives whoever wrote it.
+    if (segment.kind() != wire::Kind::kQueue) return false;
     return table.find_dead(0).has_value() && (!segment.map_body() || count_objects(segment) == 0);
   });
 }
@@ -158,6 +207,8 @@ unsigned reap_segment(std::string_view name) {
     return std::count_if(info.participants.begin(), info.participants.end(),
                          [](const auto& who) { return !who.alive; });
   };
+  const wire::Kind kind = inspect_segment(name).kind;
+  if (kind == wire::Kind::kStream || kind == wire::Kind::kTensor) return reap_array(name);
   const std::ptrdiff_t before = dead();
   const QueueCore reaper(name, {.stale = Stale::kKeep}, 0, {});  // it reaps when it attaches
   return static_cast<unsigned>(std::max<std::ptrdiff_t>(0, before - dead()));

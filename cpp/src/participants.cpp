@@ -103,6 +103,12 @@ std::optional<ParticipantId> Participants::find_dead(ParticipantId me, unsigned 
   return std::nullopt;
 }
 
+unsigned Participants::reap_dead() const noexcept {
+  unsigned reaped = 0;
+  for (std::optional<ParticipantId> dead; (dead = find_dead(0)); ++reaped) free_entry(*dead);
+  return reaped;
+}
+
 bool Participants::anyone_alive_but(ParticipantId me) const noexcept {
   for (unsigned index = 0, end = used(); index < end; ++index) {
     const EntryWord entry = word(index);

@@ -51,6 +51,9 @@ class Participants {
   [[nodiscard]] unsigned count(std::uint8_t role) const noexcept;
   // The first entry from `from` on that is live and dead: its owner is gone and nobody has reaped it.
   [[nodiscard]] std::optional<ParticipantId> find_dead(ParticipantId me, unsigned from = 0) const noexcept;
+  // Under the creation lock, in a segment whose participants leave nothing behind that must be settled: frees the entries
+  // of the dead (W-125). How many.
+  unsigned reap_dead() const noexcept;
   [[nodiscard]] bool anyone_alive_but(ParticipantId me) const noexcept;
   [[nodiscard]] bool seen(std::uint8_t role) const noexcept;
   // Grows with every change: a scan that began and ended with the same number saw the table as it was at one moment.

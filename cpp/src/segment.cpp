@@ -97,7 +97,7 @@ bool Segment::map_body() {
     throw Corrupt("the header of the segment '" + name_ +
                   "' names a body outside of its file; remove it with: shmlane rm --force " + name_);
   }
-  body_ = file_.map(offset, size, writable_);
+  body_ = file_.map(offset, size, writable_ && write_body_);
   return true;
 }
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "os/shm.hpp"
-#include "shmlane/wire.hpp"
+#include "shmlane/wire_array.hpp"
 
 namespace shmlane {
 
@@ -32,6 +32,8 @@ class Segment {
 
   // Throws Foreign, WrongVersion, WrongLayout or WrongKind (`kind` 0: any) unless this program can use the file.
   void check(wire::Kind kind) const;
+  // From now on the body is mapped read-only.
+  void protect_body() noexcept { write_body_ = false; }
   // Maps the body, if it is laid out and not mapped yet. True if it is mapped now. Throws Corrupt.
   bool map_body();
 
@@ -42,6 +44,14 @@ class Segment {
     return at<wire::ParticipantEntry>(wire::kTableOffset);
   }
   [[nodiscard]] wire::RingControl& control() const noexcept { return *at<wire::RingControl>(wire::kControlOffset); }
+  [[nodiscard]] wire::StreamControl& stream_control() const noexcept {
+    return *at<wire::StreamControl>(wire::kControlOffset);
+  }
+  [[nodiscard]] wire::TensorControl& tensor_control() const noexcept {
+    return *at<wire::TensorControl>(wire::kControlOffset);
+  }
+  [[nodiscard]] wire::ArrayHeader& array() const noexcept { return *at<wire::ArrayHeader>(wire::kArrayOffset); }
+  [[nodiscard]] wire::Kind kind() const noexcept { return static_cast<wire::Kind>(header().kind); }
   [[nodiscard]] wire::SegmentState state() const noexcept;
   [[nodiscard]] std::byte* body() const noexcept { return static_cast<std::byte*>(body_.get_address()); }
   // Bytes of the mapped body, a private copy; 0 while it is not mapped.
@@ -55,6 +65,7 @@ class Segment {
 
   std::string name_;
   bool writable_;
+  bool write_body_ = true;
   boost::interprocess::mapped_region head_;
   boost::interprocess::mapped_region body_;
   os::ShmFile file_;  // taken last

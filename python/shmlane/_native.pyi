@@ -142,6 +142,9 @@ def inspect_segment(name: str) -> dict[str, Any]:
     alive, attached (UNIX seconds), locks (list of "producers" / "consumers": those of the ring that it holds), holds
     (list of dict state ("reserved" | "leased"), position, nbytes), at_tail (one of these is the oldest frame in use),
     counters (dict; those of earlier participants in the same place of the table are included).
+    Of a stream or a tensor also: dtype (as metadata has it), shape, nbytes, slots, count (values written), write_time
+    (UNIX seconds; 0: never), writer (id of who wrote last; 0: nobody). There ``locks`` are "write" and "read",
+    ``pushed`` are the values written, and the waiters are 1 if somebody may sleep.
     Raises NotFound, Foreign, WrongVersion, WrongLayout, PermissionDenied.
     """
 
@@ -149,7 +152,7 @@ def remove_segment(name: str, force: bool = False) -> bool:
     """Remove a segment and its semaphores; False if somebody lives in it and not ``force``. Raises NotFound."""
 
 def remove_remains(name: str, force: bool = False) -> bool:
-    """Remove what is left of a segment, judged under its creation lock: one that is half made or half removed, and one
+    """Remove what is left of a segment, judged under its creation lock: one that is half made or half removed, and a queue
     in which everybody died, if no object is in it; with ``force`` every one in which nobody lives, with its objects.
 
     False, and nothing done, for every other. Raises NotFound, Foreign, WrongVersion, WrongLayout, Corrupt,
@@ -157,9 +160,9 @@ def remove_remains(name: str, force: bool = False) -> bool:
     """
 
 def reap_segment(name: str) -> int:
-    """Settle what the dead participants of a queue held, as a participant for that moment; returns how many are gone.
+    """Settle what dead participants held, in a queue as a participant for that moment; returns how many are gone.
 
-    Raises NotFound, Foreign, WrongKind, WrongVersion, WrongLayout, Corrupt, PermissionDenied.
+    Raises NotFound, Foreign, WrongVersion, WrongLayout, Corrupt, PermissionDenied.
     """
 
 def has_membarrier() -> bool:

@@ -129,3 +129,15 @@ class WrongType(Error, TypeError):
 
 class Interrupted(Error, InterruptedError):
     """A wait was interrupted on request."""
+
+
+class Exists(Error, FileExistsError):
+    """A segment of that name exists already."""
+
+
+class Removed(Error, FileNotFoundError):
+    """The segment was removed while a handle of it was open."""
+
+
+class Unlocked(Error, RuntimeError):
+    """A lock is needed or given back that the caller does not hold."""

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "layout_check.hpp"  // generated from layout.json by cmake/layout_check.cmake
-#include "shmlane/wire.hpp"
+#include "shmlane/wire_array.hpp"
 
 namespace {
 
@@ -32,12 +32,20 @@ static_assert(line_of(offsetof(wire::RingControl, items_waiters)) <
               line_of(offsetof(wire::RingControl, space_waiters)));
 static_assert(line_of(offsetof(wire::RingControl, space_waiters)) < line_of(offsetof(wire::RingControl, skipped)));
 static_assert(offsetof(wire::RingControl, skipped) % wire::kAlignment == 0);
+static_assert(line_of(offsetof(wire::StreamControl, written_ns)) < line_of(offsetof(wire::StreamControl, published)));
+static_assert(line_of(offsetof(wire::StreamControl, published)) < line_of(offsetof(wire::StreamControl, value_bell)));
+static_assert(line_of(offsetof(wire::StreamControl, value_bell)) < line_of(offsetof(wire::StreamControl, lock_bell)));
+static_assert(line_of(offsetof(wire::TensorControl, write_lock)) < line_of(offsetof(wire::TensorControl, lock_bell)));
+static_assert(offsetof(wire::StreamControl, write_lock) == offsetof(wire::TensorControl, write_lock));
 static_assert(sizeof(wire::ParticipantEntry) % wire::kAlignment == 0, "entries of two owners share no cache line");
 
 // Every part of a segment is mapped by itself or read by itself, so it begins at a page.
 static_assert(sizeof(wire::SegmentHeader) <= wire::kTableOffset);
 static_assert(wire::kControlOffset == wire::kTableOffset + wire::kMaxParticipants * sizeof(wire::ParticipantEntry));
 static_assert(sizeof(wire::RingControl) <= wire::kBodyOffset - wire::kControlOffset);
+static_assert(wire::kControlOffset + sizeof(wire::StreamControl) <= wire::kArrayOffset);
+static_assert(wire::kControlOffset + sizeof(wire::TensorControl) <= wire::kArrayOffset);
+static_assert(wire::kArrayOffset + sizeof(wire::ArrayHeader) <= wire::kBodyOffset);
 static_assert(wire::kTableOffset % wire::kPageSize == 0 && wire::kControlOffset % wire::kPageSize == 0);
 static_assert(wire::kBodyOffset % wire::kPageSize == 0);
 
@@ -89,16 +97,20 @@ std::set<std::string> keys(const nlohmann::json& object) {
   return found;
 }
 
+std::string wire_headers() {
+  return read_file("cpp/include/shmlane/wire.hpp") + read_file("cpp/include/shmlane/wire_array.hpp");
+}
+
 TEST_CASE("layout.json names every struct and every enum of the wire format") {
   const auto layout = nlohmann::json::parse(read_file("wire-format/layout.json"));
-  const std::string source = read_file("cpp/include/shmlane/wire.hpp");
+  const std::string source = wire_headers();
   CHECK(keys(layout["structs"]) == as_set(words_after(source, "\nstruct ")));
   CHECK(keys(layout["enums"]) == as_set(words_after(source, "\nenum class ")));
 }
 
 TEST_CASE("layout.json names every constant of the wire format") {
   const auto layout = nlohmann::json::parse(read_file("wire-format/layout.json"));
-  const std::string source = read_file("cpp/include/shmlane/wire.hpp");
+  const std::string source = wire_headers();
   std::set<std::string> named;
   for (const std::string& key : keys(layout["constants"])) {
     std::string name = "k";

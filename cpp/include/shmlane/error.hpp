@@ -35,7 +35,10 @@ namespace shmlane {
   X(BrokenPipe, "the reader of a pipe is gone")                                            \
   X(UnsupportedType, "an object, dtype or image mode that no codec takes")                 \
   X(WrongType, "the object that arrived is of another type than the one asked for")        \
-  X(Interrupted, "a wait was interrupted on request")
+  X(Interrupted, "a wait was interrupted on request")                                      \
+  X(Exists, "a segment of that name exists already")                                       \
+  X(Removed, "the segment was removed while a handle of it was open")                      \
+  X(Unlocked, "a lock is needed or given back that the caller does not hold")
 
 enum class ErrorCode : int {
   kOk = 0,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layout constants and plain structs of the wire format, version 1 (wire-format/SPEC.md, sections 2 to 5).
+// Layout constants and plain structs of the wire format, version 1 (wire-format/SPEC.md, sections 2 to 6; those of section
+// 11 are in wire_array.hpp).
 // Nothing else in C++ spells an offset. All numbers are little-endian; words marked `atomic` are accessed through
 // std::atomic_ref only.
 #pragma once
@@ -14,7 +15,7 @@ static_assert(std::endian::native == std::endian::little, "the wire format is li
 
 inline constexpr std::uint64_t kMagic = 0x00656e616c6d6873;  // "shmlane\0"
 inline constexpr std::uint32_t kVersion = 1;
-inline constexpr std::uint64_t kLayout = 0x2026112100000002;  // changes whenever a struct below changes
+inline constexpr std::uint64_t kLayout = 0x2026112100000003;  // changes whenever a struct below changes
 inline constexpr std::size_t kAlignment = 64;                 // of frames, payloads and list items; one cache line
 inline constexpr std::size_t kPageSize = 4096;
 inline constexpr std::uint32_t kMaxParticipants = 512;
@@ -43,7 +44,7 @@ struct SegmentHeader {  // at offset 0
   std::uint32_t state;       // atomic
   std::uint32_t flags;       // atomic
   std::uint64_t body_offset;
-  std::uint64_t body_size;     // the ring's capacity in bytes; 0 before kReady
+  std::uint64_t body_size;     // bytes, a ring's capacity for instance; 0 before kReady
   std::uint64_t created_ns;    // since the UNIX epoch
   std::uint32_t creator_pid;   // for people only
   std::uint32_t mode;          // permissions of the file and its semaphores

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "shmlane/wire.hpp"
+#include "shmlane/wire_array.hpp"
 
 namespace raw {
 
@@ -43,6 +43,15 @@ class Segment {
   [[nodiscard]] shmlane::wire::SegmentHeader& header() const noexcept { return at<shmlane::wire::SegmentHeader>(0); }
   [[nodiscard]] shmlane::wire::RingControl& control() const noexcept {
     return at<shmlane::wire::RingControl>(shmlane::wire::kControlOffset);
+  }
+  [[nodiscard]] shmlane::wire::StreamControl& stream() const noexcept {
+    return at<shmlane::wire::StreamControl>(shmlane::wire::kControlOffset);
+  }
+  [[nodiscard]] shmlane::wire::TensorControl& tensor() const noexcept {
+    return at<shmlane::wire::TensorControl>(shmlane::wire::kControlOffset);
+  }
+  [[nodiscard]] shmlane::wire::ArrayHeader& array() const noexcept {
+    return at<shmlane::wire::ArrayHeader>(shmlane::wire::kArrayOffset);
   }
   [[nodiscard]] shmlane::wire::ParticipantEntry& entry(std::size_t index) const noexcept {
     return at<shmlane::wire::ParticipantEntry>(shmlane::wire::kTableOffset +

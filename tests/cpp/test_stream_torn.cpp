@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nobody ever reads a torn value: writers at full speed, writers killed or stopped in mid-write (SPEC 11.3).
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shmlane/stream.hpp"
+#include "support/processes.hpp"
+#include "support/shm.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using processes::Child;
+using processes::expect;
+using shmlane::DType;
+using shmlane::Stream;
+
+using Words = std::vector<std::uint64_t>;
+
+class TornTest : public ShmTest {
+ public:
+  ~TornTest() { shmlane::unlink_stream(name("s")); }
+  Stream create(std::int64_t words, unsigned slots = 0) const {
+    return Stream::create(name("s"), DType::of<std::uint64_t>(), {words}, {.slots = slots});
+  }
+  Stream open() const { return Stream::open(name("s")); }
+};
+
+// All words of a value are one number.
+bool whole(const Words& value) { return std::ranges::count(value, value[0]) == std::ssize(value); }
+
+void write_for_ever(Stream& stream, std::size_t words) {
+  Words value(words);
+  for (;;) {
+    std::ranges::fill(value, value[0] + 1);
+    stream.write(value);
+  }
+}
+
+TEST_CASE_FIXTURE(TornTest, "a reader beside a writer at full speed gets whole values, and ever newer ones") {
+  for (const unsigned slots : {3U, 4U, 9U}) {
+    for (const std::int64_t words : {1LL, 8LL, 512LL, 1LL << 17}) {
+      Stream stream = create(words, slots);
+      Child writer([&] {
+        Stream mine = open();
+        write_for_ever(mine, static_cast<std::size_t>(words));
+      });
+      Words value(static_cast<std::size_t>(words));
+      std::uint64_t last = 0;
+      int steps = 0;
+      const auto end = std::chrono::steady_clock::now() + 120ms;
+      for (int i = 0; i < 500 || std::chrono::steady_clock::now() < end; ++i) {
+        const std::uint64_t count = stream.read(value);
+        REQUIRE(whole(value));
+        REQUIRE(count >= last);
+        steps += count > last;
+        last = count;
+      }
+      CHECK(steps > 0);
+      writer.kill();
+      stream.unlink();
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(TornTest, "a reader that is slower than the writer is not starved for ever") {
+  constexpr std::int64_t kWords = 1 << 17;  // copied more slowly by a reader that shares its core
+  Stream stream = create(kWords, 3);
+  std::atomic<bool> done{false};
+  std::vector<std::jthread> writers;
+  for (int i = 0; i < 2; ++i) {
+    writers.emplace_back([&] {
+      Stream mine = open();
+      while (!done) mine.clear();
+    });
+  }
+  Words value(kWords);
+  for (int i = 0; i < 100; ++i) stream.read(value);
+  done = true;
+  CHECK(whole(value));
+}
+
+TEST_CASE_FIXTURE(TornTest, "a writer killed in mid-write leaves the old value, and the next writer goes on") {
+  Stream stream = create(1024);
+  stream.write(Words(1024, 7));
+  Child writer([&] {
+    Stream mine = open();
+    auto view = mine.write_view();
+    std::ranges::fill(view->as<std::uint64_t>().first(500), 8U);
+    ::raise(SIGKILL);
+  });
+  CHECK(writer.join() == "died of signal 9");
+  Words value(1024);
+  CHECK(stream.read(value) == 1);
+  CHECK(value == Words(1024, 7));
+  CHECK(stream.stat().write_sequence == 3);
+  CHECK(stream.write(Words(1024, 9)) == 2);
+  CHECK(stream.stat().write_sequence == 4);
+  CHECK(stream.read(value) == 2);
+  CHECK(value == Words(1024, 9));
+}
+
+TEST_CASE_FIXTURE(TornTest, "a writer that is stopped in mid-write is in no reader's way") {
+  Stream stream = create(1024);
+  stream.write(Words(1024, 7));
+  Child writer([&] {
+    Stream mine = open();
+    auto view = mine.write_view();
+    view->as<std::uint64_t>()[0] = 8;
+    ::raise(SIGSTOP);
+    view->commit();
+  });
+  processes::wait_until([&] { return stream.stat().write_sequence == 3; });
+  Words value(1024);
+  for (int i = 0; i < 1000; ++i) CHECK(stream.read(value) == 1);
+  CHECK(value == Words(1024, 7));
+  CHECK_FALSE(stream.write(Words(1024, 9), 50ms));
+  writer.kill();
+  CHECK(stream.write(Words(1024, 9)) == 2);
+}
+
+TEST_CASE_FIXTURE(TornTest, "writers killed at random moments never leave a torn value") {
+  for (const std::int64_t words : {8LL, 4096LL}) {
+    Stream stream = create(words);
+    Words value(static_cast<std::size_t>(words));
+    for (int round = 0; round < 25; ++round) {
+      Child writer([&] {
+        Stream mine = open();
+        write_for_ever(mine, static_cast<std::size_t>(words));
+      });
+      const std::uint64_t before = stream.count();
+      processes::wait_until([&] { return stream.count() > before + 10; });
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(137 * round);
+      do {
+        stream.read(value);
+        REQUIRE(whole(value));
+      } while (std::chrono::steady_clock::now() < end);
+      writer.kill();
+      stream.read(value);
+      REQUIRE(whole(value));
+      REQUIRE(stream.write(value, 5s));
+    }
+    stream.unlink();
+  }
+}
+
+TEST_CASE_FIXTURE(TornTest, "threads that share one handle write one at a time and read whole values") {
+  constexpr std::size_t kWords = 64;
+  Stream stream = create(kWords);
+  constexpr std::uint64_t kWrites = 2000;
+  std::atomic<bool> torn{false};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&, i] {
+      for (std::uint64_t k = 0; k < kWrites; ++k) stream.write(Words(kWords, 2 * k + static_cast<unsigned>(i)));
+    });
+    threads.emplace_back([&] {
+      Words value(kWords);
+      while (stream.read(value) < 2 * kWrites) torn = torn || !whole(value);
+    });
+  }
+  threads.clear();
+  CHECK_FALSE(torn);
+  CHECK(stream.count() == 2 * kWrites);
+}
+
+}  // namespace

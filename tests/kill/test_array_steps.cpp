@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deaths at every named step of streams: readers get whole values, the next writer goes on, sleepers wake, nothing is left.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "pool.hpp"
+#include "shmlane/stream.hpp"
+#include "steps.hpp"
+#include "support/raw_segment.hpp"
+#include "support/shm.hpp"
+#include "victim.hpp"
+
+namespace {
+
+using namespace kill_tests;
+using namespace std::chrono_literals;
+using processes::expect;
+using shmlane::DType;
+using shmlane::Stream;
+
+constexpr std::size_t kWorlds = 16;
+constexpr std::size_t kWords = 300;
+constexpr std::chrono::nanoseconds kPatience = 20s;
+
+using Words = std::vector<std::uint64_t>;
+
+Stream create(const std::string& name) {
+  return Stream::create(name, DType::of<std::uint64_t>(), {static_cast<std::int64_t>(kWords)});
+}
+
+// Each value says which one it is.
+void write_next(Stream& stream) {
+  expect(stream.write(Words(kWords, stream.count() + 1), kPatience).has_value(), "a write");
+}
+
+struct ArrayScenario {
+  std::string name;
+  bool made;                                            // whether there is a stream before
+  std::function<Act(const std::string& name)> prepare;  // in the victim's process; it may die in the act
+  bool cleared = false;                                 // a value of zeros may be the newest
+  bool sleeper = false;                                 // somebody waits for the victim's write
+};
+
+std::shared_ptr<Stream> open(const std::string& name) { return std::make_shared<Stream>(Stream::open(name)); }
+
+Act attach(const std::string& name) {
+  return [name] { open(name); };
+}
+Act make_anew(const std::string& name) {
+  return [name] { write_next(*std::make_shared<Stream>(create(name))); };
+}
+Act write_some(const std::string& name) {
+  return [stream = open(name)] {
+    for (int i = 0; i < 5; ++i) write_next(*stream);
+  };
+}
+std::uint64_t value_bell(const std::string& name) {
+  return std::atomic_ref(raw::Segment(name).stream().value_bell.value).load();
+}
+
+Act write_to_a_sleeper(const std::string& name) {
+  processes::wait_until([&] { return value_bell(name) % 2 == 1; });
+  return write_some(name);
+}
+Act fill_a_view(const std::string& name) {
+  return [stream = open(name)] {
+    for (const bool commit : {false, true}) {
+      auto view = stream->write_view(true);
+      std::ranges::fill(view->as<std::uint64_t>(), stream->count() + 1);
+      if (commit) view->commit();
+    }
+  };
+}
+Act clear(const std::string& name) {
+  return [stream = open(name)] { stream->clear(); };
+}
+Act lock_and_write(const std::string& name) {
+  return [stream = open(name)] {
+    stream->acquire();
+    write_next(*stream);
+    stream->release();
+  };
+}
+Act wait_in_vain(const std::string& name) {
+  return [stream = open(name)] { stream->wait_after(stream->count(), 150ms); };
+}
+Act wait_for_the_lock(const std::string& name) {
+  return [name, holder = open(name), stream = open(name)] {
+    holder->acquire();
+    expect(!stream->acquire(20ms), "the lock is held");
+    holder->release();
+    stream->acquire();
+    stream->release();
+  };
+}
+Act take_the_lock_from_the_dead(const std::string& name) {
+  predecessor([&] {
+    const auto dead = open(name);
+    auto view = dead->write_view();
+    view->as<std::uint64_t>()[0] = ~0U;
+    die();
+  });
+  return [stream = open(name)] { write_next(*stream); };
+}
+Act close(const std::string& name) {
+  return [stream = open(name)] { stream->close(); };
+}
+Act remove_and_make_anew(const std::string& name) {
+  return [name] {
+    shmlane::unlink_stream(name);
+    create(name);
+  };
+}
+
+const std::vector<ArrayScenario>& array_scenarios() {
+  static const std::vector<ArrayScenario> all{
+      {"open a stream", true, attach},
+      {"create a stream", false, make_anew},
+      {"write", true, write_some},
+      {"write while somebody waits", true, write_to_a_sleeper, false, true},
+      {"fill views", true, fill_a_view},
+      {"clear", true, clear, true},
+      {"lock and write", true, lock_and_write},
+      {"wait for a value", true, wait_in_vain},
+      {"wait for the lock", true, wait_for_the_lock},
+      {"take the lock from the dead", true, take_the_lock_from_the_dead},
+      {"close", true, close},
+      {"remove a stream and make it anew", true, remove_and_make_anew},
+  };
+  return all;
+}
+
+void check_value(const Stream& stream, bool cleared) {
+  Words value(kWords);
+  const std::uint64_t count = stream.read(value);
+  expect(std::ranges::count(value, value[0]) == std::ssize(value), "a torn value");
+  expect(value[0] == count || (cleared && value[0] == 0), "another value than the newest");
+}
+
+// Sleeps until the victim, or the judge, has written.
+class Sleeper {
+ public:
+  explicit Sleeper(const std::string& name)
+      : stream_(Stream::open(name, {.spin = 0ns})),
+        from_(stream_.count()),
+        thread_([this] { woken_ = stream_.wait_after(from_, kPatience); }) {
+    processes::wait_until([&] { return value_bell(name) % 2 == 1; });
+  }
+  void join() {
+    thread_.join();
+    expect(woken_, "a sleeper was not woken");
+  }
+
+ private:
+  Stream stream_;
+  std::uint64_t from_;
+  bool woken_ = false;
+  std::thread thread_;
+};
+
+// Whoever was there, and whoever comes, finds a whole value and goes on.
+void judge(const std::string& name, const ArrayScenario& scenario, Stream* survivor) {
+  if (survivor != nullptr) {
+    try {
+      check_value(*survivor, scenario.cleared);
+      write_next(*survivor);
+      check_value(*survivor, scenario.cleared);
+    } catch (const shmlane::Removed&) {
+      expect(scenario.name.starts_with("remove"), "the stream was removed");
+    }
+  }
+  const auto newcomer = [&] {
+    try {
+      return create(name);
+    } catch (const shmlane::Exists&) {
+      return Stream::open(name);
+    }
+  }();
+  check_value(newcomer, scenario.cleared);
+  Stream writer = Stream::open(name);
+  for (int i = 0; i < 6; ++i) {
+    write_next(writer);
+    check_value(newcomer, false);
+  }
+  shmlane::unlink_stream(name);
+}
+
+struct Death {
+  const ArrayScenario* scenario;
+  std::size_t point = kMostPoints;  // none: it lives
+  unsigned pass = 0;
+  [[nodiscard]] std::string text() const {
+    return scenario->name + ", killed at " +
+           (point == kMostPoints ? "nowhere" : points()[point] + ":" + std::to_string(pass));
+  }
+};
+
+struct Result {  // shared with the world's process
+  Steps steps;
+  bool killed = false;
+};
+
+void run_world(const std::string& name, const Death& death, Result& result) {
+  const ArrayScenario& scenario = *death.scenario;
+  std::unique_ptr<Stream> survivor;
+  if (scenario.made) {
+    survivor = std::make_unique<Stream>(create(name));
+    for (int i = 0; i < 3; ++i) write_next(*survivor);
+  }
+  std::unique_ptr<Sleeper> sleeper;
+  result.steps.watch(death.point, death.pass);
+  processes::Child victim([&] { observed(scenario.prepare(name)); });
+  // Not before the fork: a child must not inherit a thread's work half done.
+  if (scenario.sleeper) sleeper = std::make_unique<Sleeper>(name);
+  const std::string end = victim.join();
+  expect(end.empty() || end == "died of signal 9", "the victim: " + end);
+  result.killed = !end.empty();
+  judge(name, scenario, survivor.get());
+  if (sleeper) sleeper->join();
+}
+
+void run_worlds(const ShmTest& test, const std::vector<Death>& deaths,
+                const std::function<void(const Death&, const Result&)>& seen) {
+  static unsigned number = 0;
+  Pool pool(kWorlds);
+  for (const Death& death : deaths) {
+    const auto result = std::make_shared<processes::Shared<Result>>();
+    const std::string name = test.name("a" + std::to_string(++number));
+    pool.start([&death, result, name] { run_world(name, death, **result); },
+               [&death, result, &seen](const std::string& outcome) {
+                 CHECK_MESSAGE(outcome.empty(), death.text(), ": ", outcome);
+                 seen(death, **result);
+               });
+  }
+  pool.finish();
+}
+
+// The first and the last pass of each point; every pass if all is asked for.
+std::vector<Death> deaths_in_all_scenarios(const ShmTest& test) {
+  std::vector<Death> lives, deaths;
+  for (const ArrayScenario& scenario : array_scenarios()) lives.push_back({&scenario});
+  run_worlds(test, lives, [&](const Death& life, const Result& result) {
+    CHECK_FALSE_MESSAGE(result.killed, life.text());
+    for (std::size_t point = 0; point < points().size(); ++point) {
+      const unsigned passes = result.steps.passes[point];
+      for (unsigned pass = 1; pass <= passes; ++pass) {
+        if (pass == 1 || pass == passes || asked_for_all()) deaths.push_back({life.scenario, point, pass});
+      }
+    }
+  });
+  return deaths;
+}
+
+TEST_CASE_FIXTURE(ShmTest,
+                  "whoever dies at any named step in a stream, values stay whole and the next writer goes on") {
+  const Watchdog watchdog(asked_for_all() ? 600 : 120);
+  unsigned killed = 0;
+  std::set<std::size_t> fatal;
+  run_worlds(*this, deaths_in_all_scenarios(*this), [&](const Death& death, const Result& result) {
+    killed += result.killed;
+    if (result.killed) fatal.insert(death.point);
+  });
+  for (std::size_t point = 0; point < points().size(); ++point) {
+    if (of_arrays(point)) CHECK_MESSAGE(fatal.contains(point), "no scenario dies at ", points()[point]);
+  }
+  std::cout << "named steps of streams and tensors: " << fatal.size() << " points killed at, " << killed << " deaths"
+            << std::endl;
+}
+
+}  // namespace
