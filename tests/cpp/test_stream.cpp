@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(StreamTest, "a stream has one file, and no semaphore") {
 TEST_CASE_FIXTURE(StreamTest, "a stream outlives its creator until it is unlinked") {
   CHECK(processes::run_in_child([&] { create().write(row(5)); }) == "");
   CHECK(read(open()) == row(5));
-  CHECK(shmlane::list_streams() == std::vector<std::string>{name("s")});
+  CHECK(std::ranges::count(shmlane::list_streams(), name("s")) == 1);
   CHECK(shmlane::unlink_stream(name("s")));
   CHECK(files().empty());
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deaths at every named step of streams: readers get whole values, the next writer goes on, sleepers wake, nothing is left.
+// Deaths at every named step of streams and tensors: readers get whole values, the next writer goes on, sleepers wake,
+// locks are given back, nothing is left.
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "pool.hpp"
 #include "shmlane/stream.hpp"
+#include "shmlane/tensor.hpp"
 #include "steps.hpp"
 #include "support/raw_segment.hpp"
 #include "support/shm.hpp"
@@ -23,6 +25,7 @@ using namespace std::chrono_literals;
 using processes::expect;
 using shmlane::DType;
 using shmlane::Stream;
+using shmlane::Tensor;
 
 constexpr std::size_t kWorlds = 16;
 constexpr std::size_t kWords = 300;
@@ -45,9 +48,15 @@ struct ArrayScenario {
   std::function<Act(const std::string& name)> prepare;  // in the victim's process; it may die in the act
   bool cleared = false;                                 // a value of zeros may be the newest
   bool sleeper = false;                                 // somebody waits for the victim's write
+  bool tensor = false;
 };
 
 std::shared_ptr<Stream> open(const std::string& name) { return std::make_shared<Stream>(Stream::open(name)); }
+
+Tensor create_tensor(const std::string& name) { return Tensor::create(name, DType::of<std::uint64_t>(), {8}); }
+std::shared_ptr<Tensor> attach_tensor(const std::string& name) {
+  return std::make_shared<Tensor>(Tensor::attach(name));
+}
 
 Act attach(const std::string& name) {
   return [name] { open(name); };
@@ -118,6 +127,40 @@ Act remove_and_make_anew(const std::string& name) {
   };
 }
 
+Act make_tensor(const std::string& name) {
+  return [name] { std::make_shared<Tensor>(create_tensor(name)); };
+}
+Act read_under_lock(const std::string& name) {
+  return [tensor = attach_tensor(name)] {
+    expect(tensor->lock_shared(), "the read lock");
+    tensor->unlock_shared();
+  };
+}
+Act write_under_lock(const std::string& name) {
+  return [tensor = attach_tensor(name), reader = attach_tensor(name)] {
+    expect(reader->lock_shared() && !tensor->lock(20ms), "the write lock beside a reader");
+    reader->unlock_shared();
+    expect(tensor->lock() && !reader->lock_shared(20ms), "the read lock beside a writer");
+    tensor->unlock();
+  };
+}
+Act read_after_a_dead_writer(const std::string& name) {
+  predecessor([&] {
+    const auto dead = attach_tensor(name);
+    static_cast<void>(dead->lock());
+    die();
+  });
+  return read_under_lock(name);
+}
+Act write_after_a_dead_reader(const std::string& name) {
+  predecessor([&] {
+    const auto dead = attach_tensor(name);
+    static_cast<void>(dead->lock_shared());
+    die();
+  });
+  return write_under_lock(name);
+}
+
 const std::vector<ArrayScenario>& array_scenarios() {
   static const std::vector<ArrayScenario> all{
       {"open a stream", true, attach},
@@ -132,6 +175,11 @@ const std::vector<ArrayScenario>& array_scenarios() {
       {"take the lock from the dead", true, take_the_lock_from_the_dead},
       {"close", true, close},
       {"remove a stream and make it anew", true, remove_and_make_anew},
+      {"create a tensor", false, make_tensor, false, false, true},
+      {"read a tensor under its lock", true, read_under_lock, false, false, true},
+      {"write a tensor under its lock", true, write_under_lock, false, false, true},
+      {"read after a writer died", true, read_after_a_dead_writer, false, false, true},
+      {"write after a reader died", true, write_after_a_dead_reader, false, false, true},
   };
   return all;
 }
@@ -149,9 +197,7 @@ class Sleeper {
   explicit Sleeper(const std::string& name)
       : stream_(Stream::open(name, {.spin = 0ns})),
         from_(stream_.count()),
-        thread_([this] { woken_ = stream_.wait_after(from_, kPatience); }) {
-    processes::wait_until([&] { return value_bell(name) % 2 == 1; });
-  }
+        thread_([this] { woken_ = stream_.wait_after(from_, kPatience); }) {}
   void join() {
     thread_.join();
     expect(woken_, "a sleeper was not woken");
@@ -191,6 +237,25 @@ void judge(const std::string& name, const ArrayScenario& scenario, Stream* survi
   shmlane::unlink_stream(name);
 }
 
+void judge_tensor(const std::string& name, Tensor* survivor) {
+  const auto use = [](Tensor& tensor) {
+    expect(tensor.lock_shared(kPatience), "the read lock");
+    tensor.unlock_shared();
+    expect(tensor.lock(kPatience), "the write lock");
+    tensor.unlock();
+  };
+  if (survivor != nullptr) use(*survivor);
+  Tensor newcomer = [&] {
+    try {
+      return create_tensor(name);
+    } catch (const shmlane::Exists&) {
+      return Tensor::attach(name);
+    }
+  }();
+  use(newcomer);
+  newcomer.unlink();
+}
+
 struct Death {
   const ArrayScenario* scenario;
   std::size_t point = kMostPoints;  // none: it lives
@@ -209,7 +274,10 @@ struct Result {  // shared with the world's process
 void run_world(const std::string& name, const Death& death, Result& result) {
   const ArrayScenario& scenario = *death.scenario;
   std::unique_ptr<Stream> survivor;
-  if (scenario.made) {
+  std::unique_ptr<Tensor> tensor;
+  if (scenario.made && scenario.tensor) {
+    tensor = std::make_unique<Tensor>(create_tensor(name));
+  } else if (scenario.made) {
     survivor = std::make_unique<Stream>(create(name));
     for (int i = 0; i < 3; ++i) write_next(*survivor);
   }
@@ -221,6 +289,7 @@ void run_world(const std::string& name, const Death& death, Result& result) {
   const std::string end = victim.join();
   expect(end.empty() || end == "died of signal 9", "the victim: " + end);
   result.killed = !end.empty();
+  if (scenario.tensor) return judge_tensor(name, tensor.get());
   judge(name, scenario, survivor.get());
   if (sleeper) sleeper->join();
 }

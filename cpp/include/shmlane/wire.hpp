@@ -15,7 +15,7 @@ static_assert(std::endian::native == std::endian::little, "the wire format is li
 
 inline constexpr std::uint64_t kMagic = 0x00656e616c6d6873;  // "shmlane\0"
 inline constexpr std::uint32_t kVersion = 1;
-inline constexpr std::uint64_t kLayout = 0x2026112100000003;  // changes whenever a struct below changes
+inline constexpr std::uint64_t kLayout = 0x2026112100000002;  // changes whenever a struct below changes
 inline constexpr std::size_t kAlignment = 64;                 // of frames, payloads and list items; one cache line
 inline constexpr std::size_t kPageSize = 4096;
 inline constexpr std::uint32_t kMaxParticipants = 512;
