@@ -49,9 +49,12 @@ void TensorCore::leave_busy(ParticipantId me) noexcept {
 bool TensorCore::wait_to_read(ParticipantId me, const os::Deadline& deadline) {
   for (;;) {
     const os::FutexWord heard = write_lock().bell().listen();
-    if (enter_busy(me)) return true;
     const ParticipantId holder = write_lock().holder();
-    if (holder != 0 && !participants().alive(holder, me)) {
+    if (holder == 0) {  // looked at first: who tries in vain rings the bell that it is about to sleep on
+      if (enter_busy(me)) return true;
+      continue;
+    }
+    if (!participants().alive(holder, me)) {
       // Takes the dead one's lock and gives it back.
       const ParticipantId taken = lock(os::Deadline(std::chrono::nanoseconds(0)));
       if (taken != 0) unlock(taken);
