@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layout constants of the wire format, version 1 (SPEC.md, sections 2 to 6). Nothing else in here spells an offset.
+"""Layout constants of the wire format, version 1 (SPEC.md, sections 2 to 6 and 11). Nothing else in here spells an offset.
 
 The classes are structs of the format: their fields are offsets in bytes. A test holds all of it to layout.json.
 """
@@ -16,6 +16,8 @@ PAGE_SIZE = 4096
 MAX_PARTICIPANTS = 512
 MAX_SKIPPED = 32
 MAX_NAME_BYTES = 200
+MIN_SLOTS = 3
+MAX_SLOTS = 255
 FLAG_FULL_FENCE = 1
 BIASED = 1 << 63
 ROLE_PRODUCER = 1
@@ -26,6 +28,7 @@ MAX_METADATA_BYTES = 4294967184
 SENTINEL_PRIME = 0x9E3779B97F4A7C15
 TABLE_OFFSET = 4096
 CONTROL_OFFSET = 69632
+ARRAY_OFFSET = 70656
 BODY_OFFSET = 73728
 CREATION_LOCK_BYTE = 1 << 62
 ENTRY_LOCK_BYTE = CREATION_LOCK_BYTE + 1
@@ -124,6 +127,35 @@ class RingControl:
     space_waiters = 320
     skipped = 384
     SIZE = 640
+
+
+class StreamControl:
+    write_lock = 0
+    writing = 8
+    writer = 16
+    written_ns = 24
+    published = 64
+    value_bell = 128
+    lock_bell = 192
+    SIZE = 256
+
+
+class TensorControl:
+    write_lock = 0
+    lock_bell = 64
+    SIZE = 128
+
+
+class ArrayHeader:
+    nbytes = 0
+    slot_size = 8
+    slots = 16
+    dimensions = 20
+    itemsize = 24
+    dtype_size = 28
+    shape = 32
+    dtype = 544
+    SIZE = 2592
 
 
 class FrameHeader:
