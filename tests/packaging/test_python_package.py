@@ -100,13 +100,10 @@ def test_where_a_library_is_missing_auto_installs_and_the_first_import_names_it(
     assert said.count("nlohmann-json3-dev") == 1
 
 
-@pytest.mark.parametrize("tools", [["cmake", "ninja"], []], ids=["without a compiler", "without cmake, too"])
-def test_where_nothing_can_be_compiled_auto_installs_and_the_readme_example_runs(
-    tmp_path: Path, tools: list[str]
-) -> None:
+def test_where_nothing_can_be_compiled_auto_installs_and_the_readme_example_runs(tmp_path: Path) -> None:
     folder, packages = tmp_path / "bin", tmp_path / "packages"
     folder.mkdir()
-    for tool in tools:
+    for tool in ("cmake", "ninja"):
         where = shutil.which(tool)
         assert where is not None
         (folder / tool).symlink_to(where)
@@ -114,7 +111,7 @@ def test_where_nothing_can_be_compiled_auto_installs_and_the_readme_example_runs
     options = ["--no-build-isolation", "--no-deps", f"--target={packages}"]
     pip(sys.executable, "install", *options, REPOSITORY, SHMLANE_BUILD="auto", **hidden)
     said = run_readme_example_on_pure(packages, tmp_path)
-    assert said.count("extension _native is missing: ") == 1
+    assert said.count("a C++20 compiler") == 1
 
 
 def run_readme_example_on_pure(packages: Path, folder: Path) -> str:
