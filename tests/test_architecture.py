@@ -36,6 +36,7 @@ PYTHON_FLOORS = [
 PURE_FLOORS = [
     ["os", "wire"],
     ["segment", "participants", "frame"],
+    ["arrays"],
     ["lock", "creation_lock", "waiting", "making", "copying", "plain"],
     ["attachment", "ring*"],
     ["queue_core"],

@@ -230,7 +230,11 @@ class Consumer(Handle):
             ring = core.ring
             return ring is not None and ring.maybe_ready()
 
-        waited = core.wait_until(core.attachment.items, deadline, hint, attempt)
+        def in_work() -> int:
+            ring = core.ring
+            return ring.being_written() if ring is not None else 0
+
+        waited = core.wait_until(core.attachment.items, deadline, hint, attempt, in_work)
         return _Outcome.CANCELLED if waited is Waited.CANCELLED else outcome
 
     def _look_for_end(self, me: int, look: Look) -> _Outcome:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import Corrupt, Error, NotFound
-from . import wire
+from . import arrays, wire
 from .creation_lock import under_creation_lock
 from .making import require_removable, retire
 from .os.barrier import register_barrier
@@ -18,7 +18,7 @@ from .queue_core import COUNTERS, QueueCore, attach_options, count_objects, entr
 from .ring import Ring
 from .ring_frames import LEASED, READY
 from .segment import PREFIX, Segment, file_name_of, kind_name
-from .wire import ParticipantEntry, RingControl, SegmentHeader, SegmentState
+from .wire import Kind, ParticipantEntry, RingControl, SegmentHeader, SegmentState
 
 _STATES = {state: state.name.lower() for state in SegmentState}
 _SIDES = {
@@ -62,11 +62,32 @@ def inspect_segment(name: str) -> dict[str, Any]:
     info |= _header_facts(segment)
     table = Participants(segment.head, file)
     participants = [_participant(table, i, segment) for i in range(table.used()) if table.word(i).live]
+    look = _look_at_ring if arrays.kind_of(segment) == Kind.QUEUE else _look_at_array
+    return info | look(segment, table, participants) | {"participants": participants}
+
+
+def _look_at_ring(segment: Segment, table: Participants, participants: list[dict[str, Any]]) -> dict[str, Any]:
     ring = Ring(segment, table) if segment.map_body() else None
+    objects = 0
     if ring is not None:
-        info["objects"] = ring.contents().waiting
+        objects = ring.contents().waiting
         _collect_holds(ring, participants)
-    return info | queue_stat(table, ring) | {"participants": participants}
+    control = wire.CONTROL_OFFSET
+    return queue_stat(table, ring) | {
+        "objects": objects,
+        "items_waiters": segment.get(control + RingControl.items_waiters),
+        "space_waiters": segment.get(control + RingControl.space_waiters),
+    }
+
+
+def _look_at_array(segment: Segment, table: Participants, _: list[dict[str, Any]]) -> dict[str, Any]:
+    stat = queue_stat(table, None)
+    if not segment.map_body():
+        return stat
+    facts = arrays.array_facts(segment)
+    if arrays.kind_of(segment) == Kind.STREAM:
+        stat |= {"pushed": facts["count"], "pushed_bytes": facts["count"] * facts["nbytes"]}
+    return stat | facts | arrays.waiters(segment) | {"capacity": segment.capacity, "used": segment.capacity}
 
 
 def _nothing_known(name: str, size: int) -> dict[str, Any]:
@@ -90,7 +111,6 @@ def _nothing_known(name: str, size: int) -> dict[str, Any]:
 
 
 def _header_facts(segment: Segment) -> dict[str, Any]:
-    control = wire.CONTROL_OFFSET
     return {
         "kind": kind_name(segment.get_half(SegmentHeader.kind)),
         "version": segment.get_half(SegmentHeader.version),
@@ -99,8 +119,6 @@ def _header_facts(segment: Segment) -> dict[str, Any]:
         "mode": segment.get_half(SegmentHeader.mode),
         "full_fence": segment.get_half(SegmentHeader.flags) & wire.FLAG_FULL_FENCE != 0,
         "locked": byte_locked_elsewhere(segment.file.fd, wire.CREATION_LOCK_BYTE),
-        "items_waiters": segment.get(control + RingControl.items_waiters),
-        "space_waiters": segment.get(control + RingControl.space_waiters),
     }
 
 
@@ -113,6 +131,12 @@ def _participant(table: Participants, index: int, segment: Segment) -> dict[str,
         inside = segment.get_half(Participants.at(index, busy)) != 0
         return segment.get(wire.CONTROL_OFFSET + lock) == participant or inside
 
+    def locks() -> list[str]:
+        if arrays.kind_of(segment) != Kind.QUEUE:
+            busy = segment.get_half(Participants.at(index, ParticipantEntry.consumers_busy))
+            return arrays.locks(segment, participant, busy)
+        return [side for side, words in _SIDES.items() if holds(*words)]
+
     roles = {"producer": wire.ROLE_PRODUCER, "consumer": wire.ROLE_CONSUMER}
     return {
         "id": participant,
@@ -121,7 +145,7 @@ def _participant(table: Participants, index: int, segment: Segment) -> dict[str,
         "process": process,
         "roles": [role for role, bit in roles.items() if word.role & bit],
         "alive": table.alive(participant, NOBODY),
-        "locks": [side for side, words in _SIDES.items() if holds(*words)],
+        "locks": locks(),
         "at_tail": False,
         "counters": entry_counters(table, index),
         "attached": attached_ns / 1e9,
@@ -198,6 +222,8 @@ def remove_remains(name: str, force: bool = False) -> bool:
             return False
         if force or segment.state in (SegmentState.EMPTY, SegmentState.REMOVED):
             return True
+        if arrays.kind_of(segment) != Kind.QUEUE:  # the value of a stream outlives whoever wrote it
+            return False
         return table.find_dead(NOBODY) is not None and (not segment.map_body() or count_objects(segment) == 0)
 
     return _remove_if(name, judge)
@@ -209,12 +235,27 @@ def reap_segment(name: str) -> int:
     def dead() -> int:
         return sum(not participant["alive"] for participant in inspect_segment(name)["participants"])
 
+    if inspect_segment(name)["kind"] in ("stream", "tensor"):
+        return _reap_array(name)
     before = dead()
     reaper = QueueCore(name, 0, attach_options(stale="keep", create=False))  # it reaps when it attaches
     try:
         return max(0, before - dead())
     finally:
         reaper.close()
+
+
+def _reap_array(name: str) -> int:
+    file = _open(name, writable=True)
+
+    def work() -> int:
+        segment = Segment(name, file)
+        segment.check(0)
+        reaped = Participants(segment.head, file).reap_dead()
+        arrays.ring_bells(segment)
+        return reaped
+
+    return under_creation_lock(file.fd, name, work)
 
 
 def has_membarrier() -> bool:

@@ -7,6 +7,7 @@ import os as system
 
 from ..errors import CapacityMismatch, InvalidArgument, PermissionDenied
 from . import wire
+from .arrays import ring_bells
 from .os.process import random_u64, unix_time_ns
 from .os.semaphore import NamedSemaphore, remove_semaphore
 from .os.shm import Memory, ShmFile, remove_file
@@ -93,6 +94,7 @@ def retire(segment: Segment) -> None:
     segment.set_state(SegmentState.REMOVED)
     _remove_semaphores(segment.name, segment.segment_id)
     remove_file(file_name_of(segment.name))
+    ring_bells(segment)
 
 
 def require_removable(file: ShmFile, name: str) -> None:

@@ -170,6 +170,16 @@ class Participants:
                 return participant
         return None
 
+    def reap_dead(self) -> int:
+        """Free the entries of the dead, under the creation lock, in a segment whose participants leave nothing behind
+        that must be settled (W-125). How many.
+        """
+        reaped = 0
+        while (dead := self.find_dead(NOBODY)) is not None:
+            self.free_entry(dead)
+            reaped += 1
+        return reaped
+
     def anyone_alive_but(self, me: int) -> bool:
         for index in range(self.used()):
             word = self.word(index)

@@ -219,7 +219,8 @@ class Producer(Handle):
     def _wait_for_room(self, extent: int, patience: int | None, attempt: Any) -> Waited:
         ring = self._ring
         deadline = clock.deadline_after(patience)
-        return self._core.wait_until(self._core.attachment.space, deadline, lambda: ring.maybe_room(extent), attempt)
+        space = self._core.attachment.space
+        return self._core.wait_until(space, deadline, lambda: ring.maybe_room(extent), attempt, ring.being_read)
 
     def _wait_for_consumer(self, timeout: int | None) -> None:
         core = self._core

@@ -28,6 +28,7 @@ from .waiting import SLICE_NS, Sleeper, WaitPlace
 from .wire import Kind, ParticipantEntry
 
 _SPIN_NS = 30_000  # about what it costs to be woken
+_LONGEST_SPIN_NS = 2_000_000
 _LOCK_PATIENCE_NS = 1_000_000_000
 _CLOSE_TRIES = 300
 _CLOSE_PAUSE = 0.001  # seconds
@@ -245,21 +246,28 @@ class QueueCore:
     # ---- Waiting -----------------------------------------------------------------------------------------------------
 
     def wait_until(
-        self, place: WaitPlace, deadline: int, hint: Callable[[], bool], attempt: Callable[[], bool]
+        self,
+        place: WaitPlace,
+        deadline: int,
+        hint: Callable[[], bool],
+        attempt: Callable[[], bool],
+        in_work: Callable[[], int] = lambda: 0,
     ) -> Waited:
         """Call ``attempt`` until it is true: while spinning whenever ``hint`` is, then after each sleep at ``place``.
 
-        It is woken there, or a slice is over. Reaps the dead on the way. Raises Closed, and what they raise.
+        It is woken there, or a slice is over. It spins the longer, the more bytes are ``in_work`` at what it waits for.
+        Reaps the dead on the way. Raises Closed, and what they raise.
         """
         cancellations = self._cancellations
         # With fewer cores than participants a spinner keeps off the very one it waits for.
         if 1 < ONLINE_CORES >= self.participants.used():
-            until = time.monotonic_ns() + _SPIN_NS
-            while time.monotonic_ns() < until:
+            begin = time.monotonic_ns()
+            while time.monotonic_ns() - begin < _SPIN_NS + min(in_work() // 4, _LONGEST_SPIN_NS):
                 if hint() and attempt():
                     return Waited.DONE
                 if clock.passed(deadline):
                     return Waited.TIMED_OUT
+                time.sleep(0)  # lets other threads run
         with Sleeper(place) as sleeper:
             self.count(self.attachment.me, ParticipantEntry.waits)
             while True:

@@ -265,6 +265,20 @@ class Ring(Room, Recovery):
             return True
         return read - tail >= min(head - tail, max(extent, min(self.capacity // 4, _WORTHWHILE)))
 
+    def being_written(self) -> int:
+        """Bytes that somebody is writing at the very place that a consumer waits for."""
+        scan = self._control[SCAN]
+        return 0 if scan == self._control[HEAD] else self._payload_in_state(scan, RESERVED)
+
+    def being_read(self) -> int:
+        """Bytes that somebody is reading at the very place that a producer waits for."""
+        return self._payload_in_state(self._control[TAIL], LEASED)
+
+    def _payload_in_state(self, position: int, state: int) -> int:
+        if position % ALIGNMENT or self.state_at(position) != state:
+            return 0
+        return min(self._words[self.at(position) + 3], self.capacity)
+
     def _add(self, me: int, counter: int, amount: int) -> None:
         """To a counter that is written under the lock of its side by the entry's owner alone."""
         at = Participants.at(id_index(me), counter) >> 3

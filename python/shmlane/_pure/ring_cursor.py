@@ -76,6 +76,8 @@ class Cursors(Frames):
         One that was found READY behind reserved ones may be its producer's second: whatever was committed before it is
         READY by now, so the earlier ones are looked at again, until a look finds none.
         """
+        if not cursor.skipped and cursor.scan != head and self.state_at(cursor.scan) == READY:
+            return cursor.scan
         look = self._first_ready(cursor, head)
         found = look.ready
         while look.ready is not None and look.passed_reserved:

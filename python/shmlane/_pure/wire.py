@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layout constants of the wire format, version 1 (SPEC.md, sections 2 to 6 and 11). Nothing else in here spells an offset.
+"""Layout constants of the wire format, version 1 (SPEC.md, sections 2 to 6, and 11). No other module spells an offset.
 
 The classes are structs of the format: their fields are offsets in bytes. A test holds all of it to layout.json.
 """
