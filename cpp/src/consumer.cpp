@@ -134,42 +134,73 @@ inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place&
   }
 }
 
-// Takes one frame in few instructions, or else the general way.
-inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
-  Ring* const ring = core.ring();
-  Took took{.count = 1};
-  if (ring == nullptr || !ring->acquire_one(
-                             me, [&] { return core.alone(); }, out)) [[unlikely]] {
-    took = take(core, me, timeout, {&out.place, 1});
-    if (took.count == 0) return took;
-    out.attempt = Ring::attempt_of(out.place);
-    out.sound = false;
-  } else {
-    core.note_end(false);
-  }
-  if (!out.sound) [[unlikely]]
-    out.view = checked_view(core, me, out.place);
+// The general way for the first of them. Of its own, so that the ordinary way may keep all in registers.
+[[gnu::noinline]] Took take_first(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& first) {
+  const Took took = take(core, me, timeout, {&first.place, 1});
+  if (took.count != 0) first.attempt = Ring::attempt_of(first.place);
+  first.sound = false;
   return took;
 }
 
-// Calls consume(place, view) for up to `max` frames, waiting for the first. Corrupt frames are logged, so that the sound
-// ones beside them are not lost; if there is no sound one, the last error is thrown.
+// Takes one frame, waiting for it.
+[[gnu::always_inline]] inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
+  Ring* const ring = core.ring();
+  if (ring != nullptr && ring->acquire_one(me, [&] { return core.alone(); }, out)) [[likely]] {
+    core.note_end(false);
+    return {.count = 1};
+  }
+  Taking first{};
+  const Took took = take_first(core, me, timeout, first);
+  out = first;
+  return took;
+}
+
+// Takes up to takings.size() frames, waiting for the first.
+Took take_some(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std::span<Taking> takings) {
+  const auto take_run = [&](std::span<Taking> out, auto&& alone) {
+    Ring* const ring = core.ring();
+    return ring == nullptr ? 0 : ring->acquire_run(me, alone, out);
+  };
+  Took took{.count = take_run(takings, [&] { return core.alone(); })};
+  if (took.count != 0) [[likely]] {
+    core.note_end(false);
+    return took;
+  }
+  took = take_first(core, me, timeout, takings.front());
+  // The first is held already, though not counted yet.
+  if (took.count != 0) took.count += take_run(takings.subspan(1), [] { return false; });
+  return took;
+}
+
+[[gnu::always_inline]] inline FrameView view_of(ConsumerCore& core, ParticipantId me, const Taking& taking) {
+  return taking.sound ? frame_access::view_of(taking.place.frame, taking.extents) : checked_view(core, me, taking.place);
+}
+
+// Calls consume(taking, view) for each. Corrupt frames are logged, so that the sound ones beside them are not lost; if
+// there is no sound one, the last error is thrown.
+template <class Consume>
+void for_each_sound(ConsumerCore& core, ParticipantId me, std::span<const Taking> takings, Consume&& consume) {
+  bool any = false;
+  for (const Taking& taking : takings) {
+    try {
+      consume(taking, view_of(core, me, taking));
+      any = true;
+    } catch (const Corrupt& error) {
+      if (!any && &taking == &takings.back()) throw;
+      log(LogLevel::kError, error.what());
+    }
+  }
+}
+
+// The same for up to `max` frames, waiting for the first.
 template <class Consume>
 void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout timeout, Consume&& consume) {
-  std::array<Place, kBatch> places;
-  std::size_t taken = 0, sound = 0;
+  std::array<Taking, kBatch> takings;
+  std::size_t taken = 0;
   for (std::size_t count = 1; taken < max && count != 0; taken += count) {
     const Timeout patience = taken == 0 ? timeout : Timeout(no_wait);
-    count = take(core, me, patience, {places.data(), std::min(max - taken, kBatch)}).count;
-    for (std::size_t i = 0; i < count; ++i) {
-      try {
-        consume(places[i], checked_view(core, me, places[i]));
-        ++sound;
-      } catch (const Corrupt& error) {
-        if (sound == 0 && i + 1 == count) throw;
-        log(LogLevel::kError, error.what());
-      }
-    }
+    count = take_some(core, me, patience, std::span(takings).first(std::min(max - taken, kBatch))).count;
+    for_each_sound(core, me, std::span(takings).first(count), consume);
   }
 }
 
@@ -185,7 +216,7 @@ Taken<Object> Consumer::pop(Timeout timeout) {
   Taking taking;
   const Took took = take_one(core, use.me(), timeout, taking);
   if (took.count == 0) return nothing_taken<Object>(took);
-  Object object(taking.view, taking.attempt);
+  Object object(view_of(core, use.me(), taking), taking.attempt);
   give_back(core, use.me(), taking.place);
   return object;
 }
@@ -194,9 +225,9 @@ std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
   std::vector<Object> objects;
-  take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
-    objects.emplace_back(view, Ring::attempt_of(place));
-    give_back(core, use.me(), place);
+  take_many(core, use.me(), max, timeout, [&](const Taking& taking, const FrameView& view) {
+    objects.emplace_back(view, taking.attempt);
+    give_back(core, use.me(), taking.place);
   });
   return objects;
 }
@@ -207,19 +238,40 @@ Taken<Lease> Consumer::acquire(Timeout timeout) {
   Taking taking;
   const Took took = take_one(core, use.me(), timeout, taking);
   if (took.count == 0) return nothing_taken<Lease>(took);
+  const FrameView view = view_of(core, use.me(), taking);
   use.hand_over();
-  return Taken<Lease>(std::in_place, Lease::Parts{taking.view, taking.attempt, core_, taking.place.frame, use.me()});
+  return Taken<Lease>(std::in_place, Lease::Parts{view, taking.attempt, core_, taking.place.frame, use.me()});
 }
 
 std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
   std::vector<Lease> leases;
-  take_many(core, use.me(), max, timeout, [&](const Place& place, const FrameView& view) {
+  take_many(core, use.me(), max, timeout, [&](const Taking& taking, const FrameView& view) {
     core.enter_again();
-    leases.emplace_back(Lease::Parts{view, Ring::attempt_of(place), core_, place.frame, use.me()});
+    leases.emplace_back(Lease::Parts{view, taking.attempt, core_, taking.place.frame, use.me()});
   });
   return leases;
+}
+
+LeasedBatch Consumer::acquire_batch(std::size_t max, Timeout timeout) {
+  ConsumerCore& core = consumer_core(core_);
+  QueueCore::Use use(core);
+  LeasedBatch batch;
+  if (max == 0) return batch;
+  std::array<Taking, kBatch> takings;
+  const std::span<Taking> wanted(takings.data(), std::min(max, kBatch));
+  // Before anything is leased that could be lost for want of memory.
+  batch.frames_.reserve(wanted.size());
+  const std::size_t count = take_some(core, use.me(), timeout, wanted).count;
+  if (count == 0) return batch;
+  for_each_sound(core, use.me(), wanted.first(count), [&](const Taking& taking, const FrameView& view) {
+    batch.frames_.emplace_back(view, taking.attempt, taking.place.frame);
+  });
+  batch.core_ = core_;
+  batch.participant_ = use.me();
+  use.hand_over();
+  return batch;
 }
 
 bool Consumer::wait(Timeout timeout) {

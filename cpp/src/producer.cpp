@@ -2,6 +2,7 @@
 // The producing end: waiting for consumers and for room, policies, batches.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "crash_point.hpp"
@@ -16,6 +17,8 @@ namespace {
 
 constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
 constexpr std::size_t kBatch = 64;  // frames reserved under one lock
+constexpr int kPausesForRoom = 64;      // between looks, which would delay the consumer's next store
+constexpr std::uint64_t kShort = 1024;  // bytes of a frame that is copied under the lock
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
@@ -76,7 +79,7 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
   const Ring& ring = *core.ring();
   return core.wait_until(
       core.attachment().space(), os::Deadline(timeout), [&] { return ring.maybe_room(extent); }, attempt,
-      [&] { return ring.being_read(); });
+      [&] { return ring.being_read(); }, kPausesForRoom);
 }
 
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
@@ -124,7 +127,12 @@ inline void fill(QueueCore& core, ParticipantId me, const Place& place, const Fr
   Ring& ring = *core.ring();
   try {
     SHMLANE_CRASH_POINT("producer.payload");
-    frame.write(frame.source, {place.frame + extents.payload_offset, extents.payload_size});
+    const std::span<std::byte> payload(place.frame + extents.payload_offset, extents.payload_size);
+    if (frame.write != nullptr) {
+      frame.write(frame.source, payload);
+    } else if (!payload.empty()) {
+      std::memcpy(payload.data(), frame.source, payload.size());
+    }
   } catch (...) {
     ring.abort(me, place);
     core.attachment().space().wake_one();
@@ -149,6 +157,19 @@ void fill_all(QueueCore& core, ParticipantId me, std::span<const Place> places, 
   }
 }
 
+// Pushes the leading frames that are short and need nobody's code to be written, as far as that goes without waiting.
+inline std::size_t push_short(ProducerCore& core, ParticipantId me, std::span<const Producer::Outgoing> frames,
+                              const FrameExtents* extents) {
+  std::size_t count = 0;
+  while (count < frames.size() && frames[count].write == nullptr && extents[count].extent <= kShort) ++count;
+  if (count == 0 || !core.ordinary.load(std::memory_order_relaxed)) return 0;
+  const std::size_t pushed = core.ring()->push_short(me, count, [&](std::size_t i) {
+    return ShortFrame{extents[i], frames[i].metadata, frames[i].source};
+  });
+  core.attachment().items().wake(pushed);
+  return pushed;
+}
+
 PushResult not_pushed(const ProducerCore& core) noexcept {
   return core.policy == Policy::kBlock ? PushResult::kFull : PushResult::kDropped;
 }
@@ -165,9 +186,11 @@ PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload
   const QueueCore::Use use(core);
   const FrameExtents extents = frame_access::extents_for(metadata.size(), payload_size);
   check_size(core, extents);
+  const Outgoing frame{metadata, payload_size, source, write};
+  if (push_short(core, use.me(), {&frame, 1}, &extents) != 0) return PushResult::kPushed;
   Place place;
   if (!reserve_frame(core, use.me(), extents, timeout, place)) return not_pushed(core);
-  fill(core, use.me(), place, extents, {metadata, payload_size, source, write});
+  fill(core, use.me(), place, extents, frame);
   return PushResult::kPushed;
 }
 
@@ -183,6 +206,10 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
       const Outgoing& frame = frames[pushed + i];
       extents[i] = frame_access::extents_for(frame.metadata.size(), frame.payload_size);
       check_size(core, extents[i]);
+    }
+    if (const std::size_t done = push_short(core, use.me(), frames.subspan(pushed, count), extents.data()); done != 0) {
+      pushed += done;
+      continue;
     }
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
     const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);

@@ -148,4 +148,26 @@ void Lease::release() noexcept {
   core->exit(participant_);
 }
 
+// ---- LeasedBatch -----------------------------------------------------------------------------------------------------
+
+LeasedBatch& LeasedBatch::operator=(LeasedBatch&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  core_ = std::move(other.core_);
+  frames_ = std::move(other.frames_);
+  participant_ = other.participant_;
+  return *this;
+}
+
+void LeasedBatch::release() noexcept {
+  const std::vector<Frame> frames = std::move(frames_);
+  frames_.clear();
+  if (core_ == nullptr) return;
+  const std::shared_ptr<QueueCore> core = std::move(core_);
+  if (!core->owns(participant_)) return;
+  for (const Frame& frame : frames) core->ring()->release(participant_, frame.frame_);
+  core->attachment().space().wake(frames.size());
+  core->exit(participant_);
+}
+
 }  // namespace shmlane

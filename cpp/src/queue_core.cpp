@@ -140,12 +140,14 @@ void QueueCore::check_interrupts() const {
 }
 
 QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
-                                        FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work) {
+                                        FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work, int pauses) {
   const std::uint32_t cancellations = cancellations_.load();
   if (const std::int64_t spin = spin_ns(); spin != 0) {
     const std::int64_t begin = os::monotonic_ns();
     do {
-      for (int i = 0; i < 50 && !hint(); ++i) cpu_pause();
+      for (int i = 0; i < 50 && !hint(); i += pauses) {
+        for (int pause = 0; pause < pauses; ++pause) cpu_pause();
+      }
       if (hint() && attempt()) return Waited::kDone;
       if (deadline.passed()) return Waited::kTimedOut;
     } while (os::monotonic_ns() - begin < spin + std::min(static_cast<std::int64_t>(in_work() / 4), kLongestSpinNs));

@@ -78,10 +78,10 @@ class QueueCore {
 
   enum class Waited : std::uint8_t { kDone, kTimedOut, kCancelled };
   // Calls `attempt` until it is true: while spinning whenever `hint` is true, then after each time it was woken at
-  // `place`, or a slice was over. It spins the longer, the more bytes are `in_work` at the place that is waited for. Reaps
-  // the dead on the way. Throws Closed, or what they throw.
+  // `place`, or a slice was over. It spins the longer, the more bytes are `in_work` at the place that is waited for, and
+  // looks once in so many `pauses`. Reaps the dead on the way. Throws Closed, or what they throw.
   Waited wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
-                    FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work);
+                    FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work, int pauses = 1);
   // Reaps whoever died, if the last look is more than a slice ago.
   void reap_now_and_then(ParticipantId me);
   void reap_all(ParticipantId me);

@@ -11,13 +11,14 @@
 //      beyond head, then publish it by one store of head.
 //   2. The payload is written after the unlock, in nobody's way.
 //   3. commit: one store RESERVED -> READY. abort: RESERVED -> ABANDONED.
+//   A short frame that needs nobody's code is written whole beyond head, READY, and published by step 1's store of head.
 // Consuming:
 //   4. acquire: under consumers_lock, take the earliest READY frame (-> LEASED, me), stepping over frames that others
 //      hold, and move scan and read.
 //   5. The payload is read in place, after the unlock.
 //   6. release: one store LEASED -> FREE, in any order.
 //
-// Under a lock there is only arithmetic and a few stores: no copy, no wait, no system call but the question whether a
+// Under a lock there is only arithmetic and a few stores: no long copy, no wait, no system call but the question whether a
 // lock's holder lives. Every step is published by one 8-byte store, so that a death before it is nothing, and a death
 // after it is a frame with a dead owner, which reap() settles. Who needs both locks takes producers_lock first.
 #pragma once
@@ -47,8 +48,13 @@ class Ring {
   // Steps 1 and 4 for one frame in the ordinary case (ring_ordinary.hpp); false, and nothing done, in any other. The frame
   // must fit the capacity.
   bool reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept;
+  // As many as are in the ordinary case, 0 for none.
+  template <class FrameOf>
+  std::size_t push_short(ParticipantId me, std::size_t count, FrameOf&& frame_of) noexcept;
   template <class Alone>
   bool acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept;
+  template <class Alone>
+  std::size_t acquire_run(ParticipantId me, Alone&& alone, std::span<Taking> out) noexcept;
   // In a forked child, before its first use there.
   void forget_holds() noexcept {
     producers_.forget();
@@ -140,7 +146,13 @@ class Ring {
   void reserve_at(std::byte* frame, Position position, const FrameExtents& extents, ParticipantId me) const noexcept;
   void publish_head(ParticipantId me, Position head, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   bool commit_one(ParticipantId me, std::byte* frame) noexcept;
-  bool take_next(ParticipantId me, bool only, Taking& out) noexcept;
+  struct Run {  // frames in one piece
+    Position begin;
+    std::uint64_t size;  // bytes
+  };
+  [[nodiscard]] Run ready_run() noexcept;
+  bool lease_first(ParticipantId me, bool only, const Run& run, Taking& out) noexcept;
+  void end_run(ParticipantId me, Position scan, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   void lease_at(std::byte* frame, Position position, Control found, ParticipantId me, bool only) noexcept;
   void count_popped(ParticipantId me, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "crash_point.hpp"
 #include "frame_access.hpp"
@@ -12,7 +13,7 @@
 
 namespace shmlane {
 
-inline constexpr std::uint64_t kAhead = 8;          // frames
+inline constexpr std::uint64_t kAhead = 16;         // frames
 inline constexpr std::uint64_t kSmallExtent = 512;  // longer ones the processor fetches ahead by itself
 
 // Asks for the lines of a frame that will be written soon, so that the stores of its turn do not wait for them.
@@ -83,6 +84,37 @@ inline bool Ring::reserve_one(ParticipantId me, const FrameExtents& extents, Pla
   return ordinary;
 }
 
+// Steps 1 to 3 at once, for frames so short that to copy them takes no longer than to open them: each is written whole
+// beyond head, READY, and all are published by one store of head. A death before it is nothing.
+template <class FrameOf>
+inline std::size_t Ring::push_short(ParticipantId me, std::size_t count, FrameOf&& frame_of) noexcept {
+  if (!producers_.try_lock_free(me)) return 0;
+  const Position begin = atomic(control_.head.value).load(kRelaxed);
+  const Position tail = atomic(control_.tail).load(kRelaxed);
+  const std::uint64_t offset = begin - producers_lap_;
+  const bool sensible = participants_.owns_entry(me) && offset <= capacity_ && begin - tail <= capacity_ &&
+                        (begin | tail) % wire::kAlignment == 0;
+  const std::uint64_t room = sensible ? std::min(capacity_ - offset, capacity_ - (begin - tail)) : 0;
+  std::uint64_t used = 0, payload_bytes = 0;
+  std::size_t done = 0;
+  for (; done < count; ++done) {
+    const ShortFrame frame = frame_of(done);
+    if (frame.extents.extent > room - used) break;
+    std::byte* const place = body_ + offset + used;
+    if (used + (kAhead + 1) * frame.extents.extent <= room) prefetch_for_write(place + kAhead * frame.extents.extent);
+    SHMLANE_CRASH_POINT("ring.push_short.payload");
+    const std::uint64_t size = frame.extents.payload_size;
+    if (size != 0) std::memcpy(place + frame.extents.payload_offset, frame.payload, size);
+    open_frame_at(place, begin + used, frame.extents.extent, {wire::FrameState::kReady, 0, 0});
+    frame_access::write(place, frame.extents, frame.metadata);
+    used += frame.extents.extent;
+    payload_bytes += size;
+  }
+  if (done != 0) publish_head(me, begin + used, done, payload_bytes);
+  producers_.unlock_and_keep(me);
+  return done;
+}
+
 // ---- Step 3 --------------------------------------------------------------------------------------------------------
 
 inline bool Ring::commit_one(ParticipantId me, std::byte* frame) noexcept {
@@ -117,47 +149,76 @@ inline void Ring::count_popped(ParticipantId me, std::uint64_t frames, std::uint
   add_under_lock(mine.popped_bytes, payload_bytes);
 }
 
-// Nothing was skipped, and the frame at `scan` is READY.
-template <class Alone>
-inline bool Ring::acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept {
-  if (!consumers_.try_lock_free(me)) return false;
-  const bool taken = participants_.owns_entry(me) && take_next(me, alone(), out);
-  consumers_.unlock_and_keep(me);
-  return taken;
-}
-
-inline bool Ring::take_next(ParticipantId me, bool only, Taking& out) noexcept {
+// What lies between `scan` and `head` in one piece, if nothing was skipped: where it begins, and how many bytes.
+inline Ring::Run Ring::ready_run() noexcept {
   const Position scan = atomic(control_.scan).load(kRelaxed);
   const std::uint64_t capacity = capacity_;
   const std::uint64_t offset = scan - consumers_lap_;
   // A head that was seen earlier is as good as a new one while something lies before it, and spares the cache line that
   // producers write.
   if (head_seen_ - scan - 1 >= capacity) head_seen_ = atomic(control_.head.value).load(kAcquire);
-  const std::uint64_t available = std::min(capacity - offset, head_seen_ - scan);
   const bool sensible = offset < capacity && head_seen_ - scan - 1 < capacity &&
                         (scan | head_seen_) % wire::kAlignment == 0 &&
                         atomic(control_.skipped_count).load(kRelaxed) == 0;
-  if (!sensible) return false;
-  std::byte* const frame = body_ + offset;
+  return {scan, sensible ? std::min(capacity - offset, head_seen_ - scan) : 0};
+}
+
+[[gnu::always_inline]] inline bool Ring::lease_first(ParticipantId me, bool only, const Run& run, Taking& out) noexcept {
+  std::byte* const frame = body_ + (run.begin - consumers_lap_);
   // Pairs with the release store of commit().
   const Control found = Control::unpack(atomic(frame_access::header_of(frame).control).load(kAcquire));
   const FrameExtents extents = frame_access::load_extents(frame);
   if (found.state != wire::FrameState::kReady ||
-      !frame_access::opening_is_right(frame, extents.extent, available, segment_id_, scan)) {
+      !frame_access::opening_is_right(frame, extents.extent, run.size, segment_id_, run.begin)) {
     return false;
   }
   const std::uint64_t ahead = kAhead * extents.extent;
-  if (extents.extent <= kSmallExtent && ahead < available) prefetch_for_write(frame + ahead);
-  const bool sound = frame_access::contents_are_right(frame, extents, segment_id_, scan);
-  out = {{scan, frame}, frame_access::view_of(frame, extents), found.attempt, sound};
-  lease_at(frame, scan, found, me, only);
-  SHMLANE_CRASH_POINT("ring.acquire_one.scan");
-  atomic(control_.scan).store(scan + extents.extent, kRelaxed);
-  SHMLANE_CRASH_POINT("ring.acquire_one.read");
-  // Pairs with the acquire load in reclaim(): producers may overwrite what lies before it.
-  atomic(control_.read.value).store(scan + extents.extent, kRelease);
-  count_popped(me, 1, extents.payload_size);
+  if (extents.extent <= kSmallExtent && ahead < run.size) prefetch_for_write(frame + ahead);
+  const bool sound = frame_access::contents_are_right(frame, extents, segment_id_, run.begin);
+  out = {{run.begin, frame}, extents, found.attempt, sound};
+  lease_at(frame, run.begin, found, me, only);
   return true;
+}
+
+inline void Ring::end_run(ParticipantId me, Position scan, std::uint64_t frames, std::uint64_t payload_bytes) noexcept {
+  SHMLANE_CRASH_POINT("ring.end_run.scan");
+  atomic(control_.scan).store(scan, kRelaxed);
+  SHMLANE_CRASH_POINT("ring.end_run.read");
+  // Pairs with the acquire load in reclaim(): producers may overwrite what lies before it.
+  atomic(control_.read.value).store(scan, kRelease);
+  count_popped(me, frames, payload_bytes);
+}
+
+// The frame at `scan` is READY.
+template <class Alone>
+[[gnu::always_inline]] inline bool Ring::acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept {
+  if (!consumers_.try_lock_free(me)) return false;
+  const Run run = ready_run();
+  const bool taken = run.size != 0 && participants_.owns_entry(me) && lease_first(me, alone(), run, out);
+  if (taken) end_run(me, run.begin + out.extents.extent, 1, out.extents.payload_size);
+  consumers_.unlock_and_keep(me);
+  return taken;
+}
+
+// As many as there are from `scan` on, or as fit into `out`.
+template <class Alone>
+inline std::size_t Ring::acquire_run(ParticipantId me, Alone&& alone, std::span<Taking> out) noexcept {
+  if (!consumers_.try_lock_free(me)) return 0;
+  Run run = ready_run();
+  std::uint64_t payload_bytes = 0;
+  std::size_t taken = 0;
+  if (participants_.owns_entry(me)) {
+    for (bool only = alone(); taken < out.size() && run.size != 0; only = false) {
+      Taking& next = out[taken];
+      if (!lease_first(me, only, run, next)) break;
+      run = {run.begin + next.extents.extent, run.size - next.extents.extent};
+      payload_bytes += next.extents.payload_size;
+      ++taken;
+    }
+  }
+  if (taken != 0) end_run(me, run.begin, taken, payload_bytes);
+  consumers_.unlock_and_keep(me);
+  return taken;
 }
 
 // ---- Steps 5 and 6 -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "shmlane/frame.hpp"
 #include "shmlane/wire.hpp"
@@ -17,11 +18,17 @@ struct Place {  // a frame in the ring, as its present owner sees it
   std::byte* frame;
 };
 
+struct ShortFrame {  // to be copied into the ring as it lies
+  FrameExtents extents;
+  std::string_view metadata;
+  const void* payload;
+};
+
 struct Taking {  // a frame that was just leased
   Place place;
-  FrameView view;
+  FrameExtents extents;
   unsigned attempt;
-  bool sound;  // else `view` says nothing, and Ring::view() what is wrong
+  bool sound;  // else `extents` say nothing, and Ring::view() what is wrong
 };
 
 struct Limits {                   // what a producer asks for beyond room

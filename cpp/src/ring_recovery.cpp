@@ -101,14 +101,13 @@ bool Ring::has_room(ParticipantId me, std::uint64_t extent, const Limits& limits
 bool Ring::maybe_ready() const noexcept {
   const Position scan = atomic(control_.scan).load(kRelaxed);
   if (scan % wire::kAlignment != 0) return true;
-  // The frame that comes next, before `head`: it is what the producer writes last, and then one line less is shared.
-  const FrameState state = control_at(scan).state;
-  if (atomic(control_.skipped_count).load(kRelaxed) == 0 && state == FrameState::kReserved) {
-    const Position next = scan + atomic(header_at(scan).extent).load(kRelaxed);
-    return atomic(control_.head.value).load(kRelaxed) - next - 1 < capacity_;
-  }
-  if (atomic(control_.head.value).load(kRelaxed) != scan) return true;
+  const Position head = atomic(control_.head.value).load(kAcquire);
   const std::uint64_t count = std::min<std::uint64_t>(atomic(control_.skipped_count).load(kRelaxed), wire::kMaxSkipped);
+  if (head != scan) {
+    if (count != 0 || control_at(scan).state != FrameState::kReserved) return true;
+    const Position next = scan + atomic(header_at(scan).extent).load(kRelaxed);
+    return head - next - 1 < capacity_;
+  }
   for (std::uint64_t i = 0; i < count; ++i) {
     const Position position = atomic(control_.skipped[i]).load(kRelaxed);
     if (position % wire::kAlignment == 0 && control_at(position).state != FrameState::kReserved) return true;

@@ -36,6 +36,14 @@ class WaitPlace {
     if (atomic(*waiters_).load(kRelaxed) != 0) [[unlikely]]
       post_one();
   }
+  // After so many publications.
+  void wake(std::size_t count) noexcept {
+    if (count != 0) wake_one();
+    while (count > 1 && atomic(*waiters_).load(kRelaxed) != 0) {
+      post_one();
+      --count;
+    }
+  }
   void wake_all() noexcept;
 
   // One sleeper: announce(), look again, sleep(), and so on; the destructor withdraws what is still announced.

@@ -22,7 +22,7 @@ class Pair {
   void acquire() { seen_ += rx_.acquire()->payload().size(); }
   void pop() { seen_ += rx_.pop()->payload().size(); }
   void push_batch() { tx_.push_many(std::span<const Bytes>(batch_)); }
-  void acquire_batch() { seen_ += rx_.acquire_many(kBatch).size(); }
+  void acquire_batch() { seen_ += rx_.acquire_batch(kBatch).size(); }
 
  private:
   static constexpr std::size_t kCapacity = 8 << 20;

@@ -49,7 +49,7 @@ class Receiver {
   template <class Consume>
   void pop(Consume&& consume) {
     if (setup_.batch > 1) {
-      for (const shmlane::Lease& lease : consumer_.acquire_many(setup_.batch)) consume(lease.payload());
+      for (const auto& object : consumer_.acquire_batch(setup_.batch)) consume(object.payload());
     } else if (setup_.popped) {
       const auto object = consumer_.pop();
       consume(object->payload());

@@ -31,6 +31,8 @@ SHMLANE_EXPORT std::shared_ptr<const Metadata> parse_metadata(std::string_view t
 //   static std::uint64_t payload_size(const T&)                 bytes
 //   static void write(const T&, std::span<std::byte>)           exactly payload_size bytes, 64-byte aligned
 //   static T read(const Metadata&, std::span<const std::byte>)  checks every length; throws WrongType or Corrupt
+// and may have
+//   static std::span<const std::byte> bytes(const T&)           the payload, if it lies in memory just as it will cross
 // Either half may be missing: a type that only goes out, or only comes in. What read() returns may borrow the payload.
 template <class T>
 struct Codec;
@@ -40,6 +42,11 @@ concept Encodable = requires(const T& object, std::span<std::byte> out) {
   { Codec<T>::metadata(object) } -> std::convertible_to<std::string_view>;
   { Codec<T>::payload_size(object) } -> std::convertible_to<std::uint64_t>;
   Codec<T>::write(object, out);
+};
+
+template <class T>
+concept Contiguous = requires(const T& object) {
+  { Codec<T>::bytes(object) } -> std::convertible_to<std::span<const std::byte>>;
 };
 
 template <class T>

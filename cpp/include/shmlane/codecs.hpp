@@ -20,6 +20,7 @@ template <>
 struct SHMLANE_EXPORT Codec<std::span<const std::byte>> {
   static std::string_view metadata(std::span<const std::byte>) { return R"({"type":"bytes"})"; }
   static std::uint64_t payload_size(std::span<const std::byte> bytes) { return bytes.size(); }
+  static std::span<const std::byte> bytes(std::span<const std::byte> bytes) { return bytes; }
   static void write(std::span<const std::byte> bytes, std::span<std::byte> out);
   static std::span<const std::byte> read(const Metadata& metadata, std::span<const std::byte> payload);
 };
@@ -38,6 +39,7 @@ template <>
 struct SHMLANE_EXPORT Codec<std::string_view> {
   static std::string_view metadata(std::string_view text);
   static std::uint64_t payload_size(std::string_view text) { return text.size(); }
+  static std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
   static void write(std::string_view text, std::span<std::byte> out);
   static std::string_view read(const Metadata& metadata, std::span<const std::byte> payload);
 };
@@ -55,6 +57,7 @@ template <std::size_t kSize>
 struct Codec<char[kSize]> {
   static std::string_view metadata(const char (&text)[kSize]) { return Text::metadata(view(text)); }
   static std::uint64_t payload_size(const char (&text)[kSize]) { return view(text).size(); }
+  static std::span<const std::byte> bytes(const char (&text)[kSize]) { return Text::bytes(view(text)); }
   static void write(const char (&text)[kSize], std::span<std::byte> out) { Text::write(view(text), out); }
 
  private:

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "shmlane/export.hpp"
 #include "shmlane/frame.hpp"
@@ -79,6 +80,43 @@ class SHMLANE_EXPORT Lease : public Received {
   friend class Consumer;
   std::shared_ptr<QueueCore> core_;
   std::byte* frame_ = nullptr;
+  std::uint64_t participant_ = 0;
+};
+
+// Frames held by one consumer, read in place and released together at the end of its life: a range of Received, in the
+// order of the queue. May outlive its Consumer. Its elements are not to be used after it.
+class SHMLANE_EXPORT LeasedBatch {
+ public:
+  // One of them.
+  class Frame : public Received {
+   public:
+    Frame(FrameView view, unsigned attempt, std::byte* frame) : Received(view, attempt), frame_(frame) {}
+
+   private:
+    friend class LeasedBatch;
+    std::byte* frame_;
+  };
+
+  LeasedBatch() = default;
+  LeasedBatch(LeasedBatch&& other) noexcept = default;
+  LeasedBatch& operator=(LeasedBatch&& other) noexcept;
+  ~LeasedBatch() {
+    if (core_ != nullptr) release();
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return frames_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
+  [[nodiscard]] auto begin() const noexcept { return frames_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return frames_.end(); }
+  [[nodiscard]] const Frame& operator[](std::size_t index) const { return frames_.at(index); }
+
+  // Gives the frames back; the batch is empty then.
+  void release() noexcept;
+
+ private:
+  friend class Consumer;
+  std::shared_ptr<QueueCore> core_;
+  std::vector<Frame> frames_;
   std::uint64_t participant_ = 0;
 };
 
