@@ -145,7 +145,8 @@ inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place&
 // Takes one frame, waiting for it.
 [[gnu::always_inline]] inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
   Ring* const ring = core.ring();
-  if (ring != nullptr && ring->acquire_one(me, [&] { return core.alone(); }, out)) [[likely]] {
+  if (ring != nullptr && ring->acquire_one(
+                             me, [&] { return core.alone(); }, out)) [[likely]] {
     core.note_end(false);
     return {.count = 1};
   }
@@ -173,7 +174,8 @@ Took take_some(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std
 }
 
 [[gnu::always_inline]] inline FrameView view_of(ConsumerCore& core, ParticipantId me, const Taking& taking) {
-  return taking.sound ? frame_access::view_of(taking.place.frame, taking.extents) : checked_view(core, me, taking.place);
+  return taking.sound ? frame_access::view_of(taking.place.frame, taking.extents)
+                      : checked_view(core, me, taking.place);
 }
 
 // Calls consume(taking, view) for each. Corrupt frames are logged, so that the sound ones beside them are not lost; if

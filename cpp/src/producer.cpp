@@ -16,7 +16,7 @@ namespace shmlane {
 namespace {
 
 constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
-constexpr std::size_t kBatch = 64;  // frames reserved under one lock
+constexpr std::size_t kBatch = 64;      // frames reserved under one lock
 constexpr int kPausesForRoom = 64;      // between looks, which would delay the consumer's next store
 constexpr std::uint64_t kShort = 1024;  // bytes of a frame that is copied under the lock
 

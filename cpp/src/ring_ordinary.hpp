@@ -163,7 +163,8 @@ inline Ring::Run Ring::ready_run() noexcept {
   return {scan, sensible ? std::min(capacity - offset, head_seen_ - scan) : 0};
 }
 
-[[gnu::always_inline]] inline bool Ring::lease_first(ParticipantId me, bool only, const Run& run, Taking& out) noexcept {
+[[gnu::always_inline]] inline bool Ring::lease_first(ParticipantId me, bool only, const Run& run,
+                                                     Taking& out) noexcept {
   std::byte* const frame = body_ + (run.begin - consumers_lap_);
   // Pairs with the release store of commit().
   const Control found = Control::unpack(atomic(frame_access::header_of(frame).control).load(kAcquire));

@@ -139,8 +139,9 @@ class SHMLANE_EXPORT Producer : public QueueHandle {
       const std::span<const std::byte> bytes = Codec<T>::bytes(object);
       return {metadata, bytes.size(), bytes.data(), nullptr};
     } else {
-      return {metadata, Codec<T>::payload_size(object), &object,
-              [](const void* source, std::span<std::byte> out) { Codec<T>::write(*static_cast<const T*>(source), out); }};
+      return {metadata, Codec<T>::payload_size(object), &object, [](const void* source, std::span<std::byte> out) {
+                Codec<T>::write(*static_cast<const T*>(source), out);
+              }};
     }
   }
 };
