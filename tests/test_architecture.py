@@ -14,8 +14,8 @@ CPP_FLOORS = [
     ["os/*", "error", "log", "export", "wire*", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
     ["segment", "participants", "frame*", "codec", "json_text"],
     ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields"],
-    ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*"]
-    + ["write_lock", "array_*", "shared_copy", "stream", "stream_*", "tensor*"],
+    ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*", "write_lock"],
+    ["array_*", "shared_copy", "stream", "stream_*", "tensor*"],
     ["queue", "queue_core", "producer", "consumer", "inspect"],
     ["opencv_views", "opencv"],
 ]
@@ -25,8 +25,10 @@ PYTHON_FLOORS = [
     ["_backend", "codec"],
     ["_pure", "codecs"],
     ["registry"],
-    ["lease", "reservation", "_ready", "stdio", "handle"],
-    ["queue"],
+    ["lease", "reservation", "_ready", "stdio", "handle", "array_kind"],
+    ["stream_facts", "stream_view"],
+    ["queue", "stream_handle", "tensor"],
+    ["stream", "tensor_pool"],
     ["aio", "_feeder", "doctor"],
     ["dropin"],
     ["__init__"],

@@ -18,6 +18,8 @@ void bind_lease(py::module_& module);
 void bind_producer(py::module_& module);  // needs Reservation
 void bind_consumer(py::module_& module);  // needs Lease
 void bind_stdio(py::module_& module);     // StdioWriter, StdioReader
+void bind_stream(py::module_& module);    // Stream, WriteView, LiveView
+void bind_tensor(py::module_& module);    // Tensor, TensorMemory
 void bind_inspect(py::module_& module);   // looking at segments, and tidying up
 void bind_frame(py::module_& module);     // parse_frame, make_frame
 void route_log();                         // the core's log to logging

@@ -17,6 +17,8 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_producer(module);
   bind_consumer(module);
   bind_stdio(module);
+  bind_stream(module);
+  bind_tensor(module);
   bind_inspect(module);
   bind_frame(module);
 }

@@ -23,7 +23,8 @@ std::uint32_t slots_for(const DType& dtype, const Dims& shape, unsigned asked) {
 
 void require(const StreamCore& core, bool right, const std::string& given) {
   if (!right) {
-    throw InvalidArgument("stream '" + core.name() + "': expected " + core.array().text() + ", got " + given);
+    throw InvalidArgument("stream '" + core.name() + "': expected shape " + shape_text(core.array().shape) + " of " +
+                          core.array().dtype.text() + ", got " + given);
   }
 }
 

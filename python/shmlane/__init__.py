@@ -7,17 +7,35 @@ for obj in Consumer("frames"):  # another one
     ...
 """
 
-from . import _backend, errors, registry
+from . import _backend, errors, registry, stream, tensor
 from ._log import enable_logging, set_log_level
 from .aio import AsyncConsumer, AsyncProducer
 from .codecs import AsImage
 from .dropin import Queue
-from .errors import Closed, Corrupt, Empty, Error, Full, InvalidArgument, NoConsumers, TooLarge, UnsupportedType
+from .errors import (
+    Closed,
+    Corrupt,
+    Empty,
+    Error,
+    Exists,
+    Full,
+    InvalidArgument,
+    NoConsumers,
+    NotFound,
+    Removed,
+    TimedOut,
+    TooLarge,
+    Unlocked,
+    UnsupportedType,
+)
 from .lease import Lease
 from .queue import Consumer, Producer
 from .registry import RawObject, Registry
 from .reservation import Reservation
 from .stdio import StdioConsumer, StdioProducer
+from .stream import Stream
+from .tensor import Tensor
+from .tensor_pool import TensorPool
 
 __all__ = [
     "AsImage",
@@ -28,23 +46,33 @@ __all__ = [
     "Corrupt",
     "Empty",
     "Error",
+    "Exists",
     "Full",
     "InvalidArgument",
     "Lease",
     "NoConsumers",
+    "NotFound",
     "Producer",
     "Queue",
     "RawObject",
     "Registry",
+    "Removed",
     "Reservation",
     "StdioConsumer",
     "StdioProducer",
+    "Stream",
+    "Tensor",
+    "TensorPool",
+    "TimedOut",
     "TooLarge",
+    "Unlocked",
     "UnsupportedType",
     "enable_logging",
     "errors",
     "registry",
     "set_log_level",
+    "stream",
+    "tensor",
 ]
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from .errors import UnsupportedType
+
 NAMES: Final = {
     "WIRE_VERSION": (),
     "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
@@ -32,6 +34,25 @@ NAMES: Final = {
     "make_frame": (),
 }
 """What every backend must have, and of its classes the methods; ``_native.pyi`` says what each does."""
+
+ARRAY_NAMES: Final = {
+    "Stream": (
+        *("name", "dtype", "shape", "nbytes", "slots", "owner", "closed", "count", "missed", "last_read", "stat"),
+        *("set_dtype", "read", "write", "wait_after", "cancel_wait", "write_view", "clear", "live"),
+        *("acquire", "release", "locked_here", "close", "unlink"),
+    ),
+    "WriteView": ("commit", "abort"),
+    "Tensor": (
+        *("name", "dtype", "shape", "nbytes", "owner", "writable", "closed", "memory"),
+        *("lock", "lock_shared", "unlock", "unlock_shared", "close", "unlink"),
+    ),
+    "wait_any": (),
+    "unlink_stream": (),
+    "list_streams": (),
+    "unlink_tensor": (),
+    "list_tensors": (),
+}
+"""What a backend with streams and tensors has beside that. The pure backend has none of it yet."""
 
 _HANDLE = ("name", "capacity", "closed", "close", "size", "stat", "wait", "cancel_wait")
 _TOLD = "SHMLANE_PURE_TOLD"  # for the processes that this one starts
@@ -98,6 +119,14 @@ def check(backend: ModuleType) -> None:
         raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: another version")
 
 
+def arrays() -> Any:
+    """The active backend, if it has streams and tensors. Raises UnsupportedType."""
+    backend = _active()
+    if not hasattr(backend, "Stream"):
+        raise UnsupportedType(f"{backend.__name__} has no streams and tensors yet: use SHMLANE_BACKEND=native")
+    return backend
+
+
 def is_command() -> bool:
     """Whether this process is the command ``shmlane``, which tells people itself if there is no backend."""
     program = (sys.argv or [""])[0]
@@ -109,7 +138,12 @@ if TYPE_CHECKING:
     from . import _native
 
     active = _native
+
+    def _active() -> Any: ...
 else:
+
+    def _active() -> Any:
+        return sys.modules[__name__].active
 
     def __getattr__(name: str) -> Any:
         """``active`` is loaded when it is first used."""

@@ -127,6 +127,131 @@ class StdioReader:
     @property
     def offset(self) -> int: ...
 
+# ---- Streams and tensors: see ARRAY_NAMES in _backend.py
+
+class WriteView:
+    """The next value of a stream; supports the writable buffer protocol (64-byte aligned). It holds the stream's lock
+    until ``commit`` or ``abort``; its memory stays mapped as long as this object or a view of it lives.
+    """
+
+    def commit(self) -> int:
+        """Publish; returns the value's count. Raises Closed, Removed, Evicted."""
+    def abort(self) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Stream:
+    """Creates the stream if ``dtype`` (JSON, as metadata has it) and ``shape`` are given, else opens it.
+
+    Every use raises Closed after ``close``, and Removed after the stream was removed. ``spin``: seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dtype: bytes | None = None,
+        shape: Sequence[int] | None = None,
+        slots: int = 0,
+        mode: int = 0o600,
+        auto_unlink: bool = False,
+        spin: float | None = None,
+    ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> bytes: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def owner(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def missed(self) -> int: ...
+    @property
+    def last_read(self) -> int: ...
+    def stat(self) -> dict[str, Any]:
+        """Keys: count, write_sequence, write_time (UNIX seconds), age (seconds), writer_pid, writer_alive."""
+    def set_dtype(self, dtype: Any) -> None:
+        """What NumPy calls the dtype; once, before anything is read or written."""
+    def read(self, out: Any = None) -> Any:
+        """The newest value in a new array, or in ``out``; False, and nothing done, if that is no C-contiguous ndarray
+        of this shape and dtype. Raises InvalidArgument if it is read-only.
+        """
+    def write(self, value: Any, timeout: float | None = None) -> bool:
+        """Replace the value; False, and nothing done, if it is no C-contiguous ndarray of this shape and dtype.
+
+        Raises TimedOut, Evicted.
+        """
+    def wait_after(self, count: int, timeout: float | None = None) -> bool:
+        """Wait for a value after the one with that count; False on time-out or cancel_wait."""
+    def cancel_wait(self) -> None: ...
+    def write_view(self, keep: bool = False, timeout: float | None = None) -> WriteView: ...
+    def clear(self, timeout: float | None = None) -> None: ...
+    def live(self) -> Buffer:
+        """The newest value in place, read-only. Raises Unlocked unless this thread holds the lock."""
+    def acquire(self, timeout: float | None = None) -> bool: ...
+    def release(self) -> None:
+        """Raises Unlocked."""
+    @property
+    def locked_here(self) -> bool:
+        """Whether this thread holds the lock by this handle."""
+    def close(self) -> None: ...
+    def unlink(self) -> None: ...
+
+class Tensor:
+    """Creates the tensor if ``dtype`` and ``shape`` are given, else attaches to it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dtype: bytes | None = None,
+        shape: Sequence[int] | None = None,
+        mode: int = 0o600,
+        writable: bool = True,
+        auto_unlink: bool = False,
+    ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> bytes: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def owner(self) -> bool: ...
+    @property
+    def writable(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    def memory(self) -> Buffer:
+        """Stays mapped as long as a view of it lives."""
+    def lock(self, timeout: float | None = None) -> bool: ...
+    def lock_shared(self, timeout: float | None = None) -> bool: ...
+    def unlock(self) -> None:
+        """Raises Unlocked, as ``unlock_shared``."""
+    def unlock_shared(self) -> None: ...
+    def close(self) -> None: ...
+    def unlink(self) -> None: ...
+
+def wait_any(streams: Sequence[Stream], timeout: float | None = None) -> list[int]:
+    """Wait until a stream has a value that its handle has not read; the places of all that have, [] on time-out."""
+
+def unlink_stream(name: str) -> bool: ...
+def list_streams() -> list[str]: ...
+def unlink_tensor(name: str) -> bool: ...
+def list_tensors() -> list[str]: ...
+
+# ---- Looking
+
 def list_segments() -> list[dict[str, Any]]:
     """One dict per segment of shmlane in /dev/shm that may be read; see inspect_segment for the keys."""
 
@@ -152,8 +277,8 @@ def remove_segment(name: str, force: bool = False) -> bool:
     """Remove a segment and its semaphores; False if somebody lives in it and not ``force``. Raises NotFound."""
 
 def remove_remains(name: str, force: bool = False) -> bool:
-    """Remove what is left of a segment, judged under its creation lock: one that is half made or half removed, and a queue
-    in which everybody died, if no object is in it; with ``force`` every one in which nobody lives, with its objects.
+    """Remove what is left of a segment, judged under its creation lock: one that is half made or half removed, and a
+    queue in which everybody died, if no object is in it; with ``force`` all in which nobody lives, with their objects.
 
     False, and nothing done, for every other. Raises NotFound, Foreign, WrongVersion, WrongLayout, Corrupt,
     PermissionDenied.

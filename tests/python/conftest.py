@@ -20,6 +20,9 @@ from shmlane import _backend
 BACKENDS = {"native": "shmlane._native", "pure": "shmlane._pure"}
 """Each is imported by its own name, so that a missing one fails instead of another being tested twice."""
 
+ARRAY_BACKENDS = ["native"]
+"""Those that have streams and tensors; their tests parametrize ``backend`` with it."""
+
 SHARED_MEMORY = Path("/dev/shm")
 
 # For the processes that tests start with the spawn method: they import `workers` by name.

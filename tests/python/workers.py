@@ -89,3 +89,46 @@ class Custom:
         return isinstance(other, Custom) and self.value == other.value
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def answer_stream(source: str, target: str, rounds: int) -> None:
+    with shmlane.stream.open(source) as ping, shmlane.stream.open(target) as pong:
+        for i in range(rounds):
+            pong.write(ping.read_after(i, 60.0))
+
+
+def write_half_and_die(name: str) -> None:
+    with shmlane.stream.open(name).write_view() as array:
+        array[: len(array) // 2] = 99
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold_stream(name: str) -> None:
+    handle = shmlane.stream.open(name)
+    with handle.locked():
+        handle.write([1])
+        time.sleep(600)
+
+
+def add_one(handle: shmlane.Stream) -> None:
+    with handle.locked():
+        handle.write(handle.read() + 1)
+
+
+def write_for_ever(name: str) -> None:
+    handle = shmlane.stream.open(name)
+    value = handle.read()
+    while True:
+        value += 1
+        handle.write(value)
+
+
+def fill_tensor(handle: shmlane.Tensor, value: int) -> None:
+    handle.array[:] = value
+
+
+def hold_tensor(name: str, way: str) -> None:
+    handle = shmlane.tensor.attach_shared_tensor(name)
+    with handle.read_locked() if way == "read" else handle.write_locked():
+        handle.array[0] = 1
+        time.sleep(600)

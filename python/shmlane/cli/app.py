@@ -12,12 +12,12 @@ import typer
 
 from shmlane.errors import Error
 
-from . import bench, doctor, frames, segments, top, warn
+from . import bench, doctor, frames, latest, segments, top, warn
 
 _BROKEN_PIPE = 128 + signal.SIGPIPE
 
 app = typer.Typer(
-    help="Look into and use shmlane's queues in shared memory.",
+    help="Look into and use shmlane's queues, streams and tensors in shared memory.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -43,7 +43,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-_COMMANDS = (segments.ls, segments.stat, segments.rm, top.top, doctor.doctor, frames.push, frames.pop, frames.cat)
+_SEGMENTS = (segments.ls, segments.stat, segments.rm, top.top, latest.watch, doctor.doctor)
+_COMMANDS = (*_SEGMENTS, frames.push, frames.pop, frames.cat)
 for _command in (*_COMMANDS, bench.bench):
     app.command(_command.__name__)(_guarded(_command))
 

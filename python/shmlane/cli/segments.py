@@ -15,7 +15,7 @@ from shmlane.sizes import format_size
 
 from . import warn
 from .describe import printable
-from .tables import Segment, age, console, holds, living, table_of, used, write_json
+from .tables import Segment, age, array_of, console, holds, is_array, living, table_of, used, write_json
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -44,7 +44,10 @@ def ls(
 
 def _row(segment: Segment) -> list[str]:
     row = [printable(segment["name"]), segment["kind"], format_size(segment["capacity"]), used(segment)]
-    row += [str(segment["objects"]), *(str(living(segment, role)) for role in ("producer", "consumer"))]
+    if is_array(segment):
+        row += [str(segment["count"]) if segment["kind"] == "stream" else "-", "-", "-"]
+    else:
+        row += [str(segment["objects"]), *(str(living(segment, role)) for role in ("producer", "consumer"))]
     if "objects_per_second" in segment:
         row += [f"{segment['objects_per_second']:.1f}", format_size(int(segment["bytes_per_second"])) + "/s"]
     return [*row, age(segment["created"])]
@@ -59,12 +62,13 @@ def _with_rates(before: list[Segment], interval: float) -> list[Segment]:
     known = {(segment["name"], segment["created"]): segment for segment in before}
     for segment in after:
         first = known.get((segment["name"], segment["created"]), segment)
-        segment["objects_per_second"] = max(0, segment["popped"] - first["popped"]) / seconds
-        segment["bytes_per_second"] = max(0, segment["popped_bytes"] - first["popped_bytes"]) / seconds
+        counter = "pushed" if segment["kind"] == "stream" else "popped"
+        segment["objects_per_second"] = max(0, segment[counter] - first[counter]) / seconds
+        segment["bytes_per_second"] = max(0, segment[counter + "_bytes"] - first[counter + "_bytes"]) / seconds
     return after
 
 
-def stat(name: Annotated[str, typer.Argument(help="Name of the queue.")], as_json: _AsJson = False) -> None:
+def stat(name: Annotated[str, typer.Argument(help="Name of the segment.")], as_json: _AsJson = False) -> None:
     """Show all there is to know about one segment."""
     segment = _backend.active.inspect_segment(name)
     if as_json:
@@ -72,22 +76,38 @@ def stat(name: Annotated[str, typer.Argument(help="Name of the queue.")], as_jso
         return
     out = console()
     facts = Table.grid(padding=(0, 2))
-    for key, value in _facts(segment).items():
+    for key, value in (_array_facts(segment) if is_array(segment) else _facts(segment)).items():
         facts.add_row(Text(key), Text(value))
     out.print(facts)
     if segment["participants"]:
-        table = table_of("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", "PUSHED", "POPPED", "HOLDS")
+        work = () if is_array(segment) else ("PUSHED", "POPPED")
+        table = table_of("PID", "PROCESS", "ROLES", "ALIVE", "SINCE", *work, "HOLDS")
         for participant in segment["participants"]:
-            table.add_row(*map(Text, _participant(participant)))
+            table.add_row(*map(Text, _participant(participant, bool(work))))
         out.print(table)
 
 
-def _facts(segment: Segment) -> dict[str, str]:
+def _head(segment: Segment) -> dict[str, str]:
     facts = {"name": printable(segment["name"])}
     facts |= {key: str(segment[key]) for key in ("kind", "version", "state")}
-    facts |= {
-        "mode": f"{segment['mode']:04o}",
-        "size": format_size(segment["size"]),
+    return facts | {"mode": f"{segment['mode']:04o}", "size": format_size(segment["size"])}
+
+
+def _array_facts(segment: Segment) -> dict[str, str]:
+    facts = _head(segment) | {"array": array_of(segment), "bytes": format_size(segment["nbytes"])}
+    if segment["kind"] == "stream":
+        writer = next((str(one["pid"]) for one in segment["participants"] if one["id"] == segment["writer"]), "")
+        written = f"{max(0.0, time.time() - segment['write_time']):.3f} s ago"
+        facts |= {
+            "slots": str(segment["slots"]),
+            "count": str(segment["count"]),
+            "written": f"{written}, by {writer or 'one that has left'}" if segment["write_time"] else "never",
+        }
+    return facts | {"age": age(segment["created"]), "recovered": str(segment["recovered"])}
+
+
+def _facts(segment: Segment) -> dict[str, str]:
+    facts = _head(segment) | {
         "capacity": format_size(segment["capacity"]),
         "used": used(segment),
         "age": age(segment["created"]),
@@ -100,22 +120,21 @@ def _facts(segment: Segment) -> dict[str, str]:
     return facts
 
 
-def _participant(participant: Segment) -> list[str]:
-    counters = participant["counters"]
-    return [
+def _participant(participant: Segment, works: bool) -> list[str]:
+    row = [
         str(participant["pid"]),
         printable(participant["process"]),
-        ", ".join(participant["roles"]),
+        ", ".join(participant["roles"]) or "-",
         "yes" if participant["alive"] else "dead",
         age(participant["attached"]),
-        str(counters["pushed"]),
-        str(counters["popped"]),
-        holds(participant),
     ]
+    if works:
+        row += [str(participant["counters"][key]) for key in ("pushed", "popped")]
+    return [*row, holds(participant)]
 
 
 def rm(
-    names: Annotated[list[str], typer.Argument(help="Names of queues.", metavar="NAME...")],
+    names: Annotated[list[str], typer.Argument(help="Names of segments.", metavar="NAME...")],
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask, even if somebody lives in it.")] = False,
 ) -> None:
     """Remove segments. Who lives in one goes on, but newcomers get a new one."""

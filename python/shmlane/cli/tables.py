@@ -31,7 +31,20 @@ def write_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def is_array(segment: Segment) -> bool:
+    """Whether it is a stream or a tensor whose body is laid out."""
+    return "shape" in segment
+
+
+def array_of(segment: Segment) -> str:
+    """Dtype and shape of a stream or tensor."""
+    dtype = segment["dtype"] if isinstance(segment["dtype"], str) else json.dumps(segment["dtype"])
+    return f"{dtype} {tuple(segment['shape'])}"
+
+
 def used(segment: Segment) -> str:
+    if is_array(segment):
+        return format_size(segment["nbytes"])
     share = f" ({segment['used'] / segment['capacity']:.0%})" if segment["capacity"] else ""
     return format_size(segment["used"]) + share
 
@@ -46,8 +59,13 @@ def holds(participant: dict[str, Any]) -> str:
     if len(held) > 3:
         total = sum(hold["nbytes"] for hold in participant["holds"])
         held = [f"{len(held)} frames of {format_size(total)}"]
-    held += ["the oldest"] * participant["at_tail"] + [f"the {lock}' lock" for lock in participant["locks"]]
+    held += ["the oldest"] * participant["at_tail"] + [f"the {lock_name(lock)}" for lock in participant["locks"]]
     return ", ".join(held) or "-"
+
+
+def lock_name(lock: str) -> str:
+    """A ring's locks are those of a side; a stream's and a tensor's are for reading or writing."""
+    return f"{lock} lock" if lock in ("read", "write") else f"{lock}' lock"
 
 
 def age(since: float) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from shmlane.sizes import format_size
 
 from .describe import printable
-from .tables import age, holds, used
+from .tables import age, array_of, holds, is_array, used
 from .watch import Row, population
 
 KEYS = {
@@ -45,6 +45,8 @@ def _cells(row: Row) -> list[Text]:
     segment = row.segment
     producers, consumers = population(segment)
     holder = row.holder
+    if is_array(segment):
+        return _array_cells(row)
     return [
         Text(printable(row.name)),
         Text(short(segment["objects"])),
@@ -59,6 +61,18 @@ def _cells(row: Row) -> list[Text]:
         Text(short(segment["redelivered"]), "yellow" if "redelivered" in row.news else ""),
         Text(str(holder["pid"]) if holder else "-", "" if not holder or holder["alive"] else "red"),
     ]
+
+
+def _array_cells(row: Row) -> list[Text]:
+    """Of a stream the values written, of both how many handles there are."""
+    segment = row.segment
+    handles = str(sum(other["alive"] for other in segment["participants"]))
+    count, *rates = ("-",) * 3
+    if segment["kind"] == "stream":
+        count = short(segment["count"])
+        rates = [short(row.rates["pushed"]), short(row.rates["pushed_bytes"])]
+    cells = [printable(row.name), count, "-", rates[0], "-", rates[1], "-", handles, "-", "-", "-", "-"]
+    return [Text(cell) for cell in cells]
 
 
 def heading(rows: list[Row], interval: float, paused: bool = False, sort: str = "name") -> Text:
@@ -84,6 +98,15 @@ def details(row: Row) -> RenderableType:
 
 def _facts(row: Row) -> dict[str, str]:
     segment, rates = row.segment, row.rates
+    if is_array(segment):
+        written = f"{segment['pushed']}, {short(rates['pushed'])}/s, {format_size(int(rates['pushed_bytes']))}/s"
+        return {
+            "name": printable(row.name),
+            "array": f"{segment['kind']} of {array_of(segment)}, {used(segment)}",
+            "written": written if segment["kind"] == "stream" else "-",
+            "locks": f"{segment['recovered']} taken over from the dead",
+            "age": age(segment["created"]),
+        }
     return {
         "name": printable(row.name),
         "capacity": f"{format_size(segment['capacity'])}, used {used(segment)}",

@@ -104,6 +104,11 @@ def _half(backend: Any, name: str, segment: Segment) -> Finding:
 
 
 def _stale(backend: Any, name: str, segment: Segment, dead: list[Participant]) -> Finding:
+    if _keeps(segment):
+        what = f"a {segment['kind']} that nobody uses at the moment, with {format_size(segment['size'])}"
+        todo = f"it stays until somebody unlinks it: shmlane rm {name}"
+        remove = partial(backend.remove_remains, name, True)
+        return Finding("note", "segment", what, todo, name, remove, needs_force=True)
     objects = _objects(segment)
     contents = f"{_plural(objects, 'object')} in {format_size(segment['size'])}"
     force = partial(backend.remove_remains, name, True)
@@ -122,7 +127,7 @@ def _stale(backend: Any, name: str, segment: Segment, dead: list[Participant]) -
 def _dead(backend: Any, name: str, dead: list[Participant]) -> Iterator[Finding]:
     for other in dead:
         holds = [f"a {hold['state']} frame of {format_size(hold['nbytes'])}" for hold in other["holds"]]
-        holds += [f"the {lock}' lock" for lock in other["locks"]]
+        holds += [f"the {_lock_name(lock)}" for lock in other["locks"]]
         what = f"{_who(other)} died and was not yet reaped; it held {', '.join(holds) or 'nothing'}"
         todo = "whoever waits in this segment next settles that"
         severity = "warning" if holds else "note"
@@ -145,7 +150,7 @@ def _in_the_way(name: str, segment: Segment, living: list[Participant]) -> Itera
         stopped = state_of(other["pid"], str(path_of(name))) in ("T", "t")
         go_on = f"let it go on: kill -CONT {other['pid']}"
         if other["locks"] and stopped:
-            what = f"{_who(other)} is stopped and holds the {other['locks'][0]}' lock: they all wait for it"
+            what = f"{_who(other)} is stopped and holds the {_lock_name(other['locks'][0])}: they all wait for it"
             yield Finding("error", "lock", what, go_on, name)
         elif other["at_tail"] and stopped:
             what = f"{_who(other)} is stopped and holds the oldest frame; a full ring will wait for it"
@@ -155,7 +160,18 @@ def _in_the_way(name: str, segment: Segment, living: list[Participant]) -> Itera
             yield Finding("note", "participant", what, "release leases and commit reservations sooner", name)
 
 
+def _keeps(segment: Segment) -> bool:
+    """Whether what is in it outlives those who made it: streams and tensors."""
+    return segment["kind"] in ("stream", "tensor")
+
+
+def _lock_name(lock: str) -> str:
+    return f"{lock} lock" if lock in ("read", "write") else f"{lock}' lock"
+
+
 def _inhabitants(segment: Segment, living: list[Participant]) -> str:
+    if _keeps(segment):
+        return f"a {segment['kind']}, {_plural(len(living), 'handle')}, {format_size(segment['size'])}"
     producers, consumers = (
         _plural(sum(role in other["roles"] for other in living), role) for role in ("producer", "consumer")
     )
