@@ -97,12 +97,12 @@ class Reservation(_Hold):
         if not core.owns(self._participant):
             raise Closed("this reservation belongs to the parent process; reserve anew after fork")
         self._ring.write(self._place, self._extents._replace(payload_size=size, metadata_size=len(text)), text)
-        self._core = None
         try:
             self._ring.commit(self._participant, self._place)
             core.attachment.items.wake_one()
         finally:
             core.end_hold(self._key)  # which aborts nothing that is published
+            self._core = None
 
     def _check(self, metadata_size: int, payload_size: int) -> None:
         if payload_size > self.nbytes:
@@ -113,9 +113,9 @@ class Reservation(_Hold):
 
     def abort(self) -> None:
         """Give the place back. Does nothing after commit or abort."""
-        core, self._core = self._core, None
-        if core is not None:
-            core.end_hold(self._key)
+        if self._core is not None:
+            self._core.end_hold(self._key)
+            self._core = None
 
     def __buffer__(self, flags: int, /) -> memoryview:
         """Of Python 3.12 and newer. Raises Closed after commit or abort."""
