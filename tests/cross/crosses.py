@@ -23,6 +23,7 @@ RING = 4 << 20
 ECHO_RING = 160 << 20  # as the workers that echo ask for
 LONGEST = 600  # bytes; several laps of the ring
 SHAPES = [(1, 1), (4, 4), (1, 4), (4, 1), (8, 3)]
+DROPPING = 20_000  # objects
 KILL_SECONDS = 4
 
 
@@ -77,16 +78,18 @@ def _write(fd: int, objs: Iterable[Any]) -> None:
 # ---- Many to many ----------------------------------------------------------------------------------------------------
 
 
-def integrity(world: World, producers: Sequence[str], consumers: Sequence[str], count: int = 100_000) -> None:
+def integrity(
+    world: World, producers: Sequence[str], consumers: Sequence[str], count: int = 100_000, longest: int = LONGEST
+) -> None:
     """Each object exactly once, every byte right, each producer's order kept: any producers to any consumers."""
     share = count // len(producers)
     # These handles take and push nothing: they lay the ring out and keep the stream open until all producers are done.
     with shmlane.Consumer(world.queue, RING), shmlane.Producer(world.queue) as keeper:
         logs = [world.folder / f"{world.queue}-{number}" for number in range(len(consumers))]
         takers = [
-            world.start(who, "consume", world.queue, LONGEST, log) for who, log in zip(consumers, logs, strict=True)
+            world.start(who, "consume", world.queue, longest, log) for who, log in zip(consumers, logs, strict=True)
         ]
-        makers = [world.start(who, "produce", world.queue, i, share, LONGEST) for i, who in enumerate(producers)]
+        makers = [world.start(who, "produce", world.queue, i, share, longest) for i, who in enumerate(producers)]
         world.end(*makers)
         keeper.close()
         world.end(*takers)
@@ -96,6 +99,26 @@ def integrity(world: World, producers: Sequence[str], consumers: Sequence[str], 
         arrived = [one["sequence"][one["producer"] == producer].astype(np.int64) for one in seen]
         assert np.array_equal(np.sort(np.concatenate(arrived)), np.arange(share))
         assert all((np.diff(one) > 0).all() for one in arrived)
+
+
+def large_objects(world: World, source: str, target: str) -> None:
+    """Of up to 1 MiB: seldom do more than four fit, and most of them wait for room."""
+    integrity(world, [source] * 2, [target] * 2, 1_000, 1 << 20)
+
+
+def dropping(world: World, source: str, target: str) -> None:
+    """A producer that drops the oldest, faster than the consumer: what comes is in order, all else is counted."""
+    with shmlane.Consumer(world.queue, 64 << 10) as keeper, shmlane.Producer(world.queue) as end:
+        log = world.folder / "log"
+        maker = world.start(source, "produce-dropping", world.queue, 0, DROPPING, LONGEST)
+        taker = world.start(target, "consume", world.queue, LONGEST, log)
+        world.end(maker)
+        end.close()
+        world.end(taker)
+        stat = keeper.stat()
+    seen = np.fromfile(log, STAMP)["sequence"].astype(np.int64)
+    assert (np.diff(seen) > 0).all()
+    assert len(seen) + stat["dropped"] == DROPPING
 
 
 # ---- Deaths ----------------------------------------------------------------------------------------------------------
@@ -153,6 +176,8 @@ CASES: dict[str, Case] = {
     "objects": objects,
     "streams": streams,
     **{f"{makers} to {takers}": of_shape(makers, takers) for makers, takers in SHAPES},
+    "large objects": large_objects,
+    "drop oldest": dropping,
     "dead producer": dead_producer,
     "dead consumer": dead_consumer,
     "random kills": random_kills,

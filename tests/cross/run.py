@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def print_row(row: list[str]) -> None:
-    print(f"{row[0]:<22}" + "".join(f"{cell:>15}" for cell in row[1:]), flush=True)
+    print(f"{row[0]:<22}" + "".join(f"{cell:>14}" for cell in row[1:]), flush=True)
 
 
 if __name__ == "__main__":

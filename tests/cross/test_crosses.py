@@ -49,6 +49,16 @@ def test_producers_and_consumers_of_all_implementations_share_one_ring(world: Wo
     crosses.mixed(world, ALL, 10_000)
 
 
+@pytest.mark.parametrize(("source", "target"), CHAIN)
+def test_objects_as_large_as_a_quarter_of_the_ring_arrive(world: World, source: str, target: str) -> None:
+    crosses.large_objects(world, source, target)
+
+
+@pytest.mark.parametrize(("source", "target"), CHAIN)
+def test_what_is_not_dropped_arrives_in_order(world: World, source: str, target: str) -> None:
+    crosses.dropping(world, source, target)
+
+
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_what_a_killed_producer_committed_arrives_before_the_end(world: World, source: str, target: str) -> None:
     crosses.dead_producer(world, source, target)

@@ -37,8 +37,9 @@ std::byte byte_at(const Stamp& stamp, std::uint64_t i) {
   return static_cast<std::byte>(stamp.producer * 131 + stamp.sequence * 31 + i * 7);
 }
 
-int produce(const std::string& queue, std::uint64_t producer, std::uint64_t count, std::uint64_t max_size) {
-  shmlane::Producer tx(queue);
+int produce(const std::string& queue, std::uint64_t producer, std::uint64_t count, std::uint64_t max_size,
+            shmlane::Policy policy = shmlane::Policy::kBlock) {
+  shmlane::Producer tx(queue, {{}, policy});
   std::vector<std::byte> object;
   for (Stamp stamp{producer, 0}; stamp.sequence < count; ++stamp.sequence) {
     object.resize(size_of(stamp, max_size));
@@ -109,6 +110,9 @@ int run(const std::vector<std::string>& words) {
   const auto number = [&](std::size_t place) { return std::stoull(words.at(place)); };
   const std::string verb = words.empty() ? "" : words[0];
   if (words.size() == 5 && verb == "produce") return produce(words[1], number(2), number(3), number(4));
+  if (words.size() == 5 && verb == "produce-dropping") {
+    return produce(words[1], number(2), number(3), number(4), shmlane::Policy::kDropOldest);
+  }
   if (words.size() == 4 && verb == "consume") return consume(words[1], number(2), words[3]);
   if (words.size() == 3 && verb == "echo") return echo(words[1], words[2]);
   if (words.size() == 1 && verb == "echo-stdio") return echo_stdio();
@@ -116,8 +120,9 @@ int run(const std::vector<std::string>& words) {
     return produce_and_reserve(words[1], number(2), number(3), number(4));
   }
   if (words.size() == 3 && verb == "lease") return lease(words[1], number(2));
-  std::cerr << "usage: worker produce QUEUE ID COUNT MAX | consume QUEUE MAX LOG | echo FROM TO | echo-stdio |\n"
-               "              produce-and-reserve QUEUE ID COUNT MAX | lease QUEUE COUNT\n";
+  std::cerr
+      << "usage: worker produce QUEUE ID COUNT MAX | produce-dropping QUEUE ID COUNT MAX | consume QUEUE MAX LOG |\n"
+         "              echo FROM TO | echo-stdio | produce-and-reserve QUEUE ID COUNT MAX | lease QUEUE COUNT\n";
   return 2;
 }
 

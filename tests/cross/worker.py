@@ -39,6 +39,12 @@ def produce(queue: str, producer: int, count: int, max_size: int) -> None:
             tx.push(make(producer, sequence, max_size))
 
 
+def produce_dropping(queue: str, producer: int, count: int, max_size: int) -> None:
+    with shmlane.Producer(queue, policy="drop_oldest") as tx:
+        for sequence in range(count):
+            tx.push(make(producer, sequence, max_size))
+
+
 def consume(queue: str, max_size: int, log: str) -> None:
     """Write the stamps in the order of arrival; fail at the first object that is wrong."""
     with shmlane.Consumer(queue) as rx, Path(log).open("wb") as out:
@@ -88,6 +94,8 @@ def main(words: list[str]) -> None:
     match words:
         case ["produce", queue, producer, count, max_size]:
             produce(queue, int(producer), int(count), int(max_size))
+        case ["produce-dropping", queue, producer, count, max_size]:
+            produce_dropping(queue, int(producer), int(count), int(max_size))
         case ["consume", queue, max_size, log]:
             consume(queue, int(max_size), log)
         case ["echo", source, target]:
