@@ -283,6 +283,7 @@ def load_extension(path: str) -> None:
     module = module_from_spec(spec)
     sys.modules["shmlane._native"] = module
     spec.loader.exec_module(module)
+    os.environ["SHMLANE_BACKEND"] = "native"
     import shmlane
 
     assert Path(shmlane._backend.active.__file__) == Path(path)
