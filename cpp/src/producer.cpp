@@ -213,9 +213,9 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
     }
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
     const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);
-    if (done == 0) break;
+    if (done == 0 && core.policy == Policy::kBlock) break;
     fill_all(core, use.me(), {places.data(), done}, extents.data(), frames.data() + pushed);
-    pushed += done;
+    pushed += std::max<std::size_t>(done, 1);  // if none went, the policy dropped the first, and counted it
   }
   return pushed;
 }

@@ -101,9 +101,10 @@ class Producer(Handle):
         self.push(obj, 0)
 
     def push_many(self, objs: Iterable[Any], timeout: float | None = None) -> int:
-        """Put all objects into the ring, in order, with few locks; returns how many. ``timeout`` is for all of them.
+        """Put all objects into the ring, in order, with few locks. ``timeout`` is for all of them.
 
-        Raises what ``push`` raises; the error's ``pushed`` says how many objects went before.
+        Returns how many, those included that the policy dropped. Raises what ``push`` raises; its ``pushed`` says
+        how many objects went before.
         """
         items = iter(objs)
         deadline = Deadline(timeout)

@@ -227,6 +227,16 @@ TEST_CASE_FIXTURE(ShmTest, "max_objects with drop_oldest keeps the newest object
   CHECK(sequence(consumer.try_pop()) == 1);
 }
 
+TEST_CASE_FIXTURE(ShmTest, "what a policy drops of a batch counts once each and does not end the batch") {
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 4096}, Policy::kDropNewest});
+  const std::vector<std::string> batch(100, std::string(900, 'x'));  // four fit
+  CHECK(producer.push_many(std::span(batch)) == 100);
+  CHECK(producer.push_many(std::span(batch).first(3)) == 3);
+  CHECK(producer.stat().dropped == 96 + 3);
+  CHECK(consumer.pop_many(100).size() == 4);
+}
+
 TEST_CASE_FIXTURE(ShmTest, "push_many and pop_many keep the order over several laps") {
   constexpr std::size_t kCount = 5000;
   const std::vector<std::string> objects = [] {

@@ -258,6 +258,14 @@ def test_policies_drop_and_count(name: str) -> None:
         newest.close()
 
 
+def test_what_a_policy_drops_of_a_batch_counts_once_each_and_is_no_error(name: str) -> None:
+    with Producer(name, "64KiB", policy="drop_newest") as tx, Consumer(name) as rx:
+        assert tx.push_many([bytes([i]) * 20_000 for i in range(5)]) == 5
+        assert tx.push_many([bytes(20_000)] * 3) == 3
+        assert tx.stat()["dropped"] == 5
+        assert [obj[0] for obj in rx.pop_many(9)] == [0, 1, 2]
+
+
 def test_at_most_max_objects_wait(name: str) -> None:
     with Producer(name, max_objects=2) as tx, Consumer(name) as rx:
         tx.push(1)

@@ -107,6 +107,7 @@ class SHMLANE_EXPORT Producer : public QueueHandle {
   }
 
   // Pushes as many as there is room for, blocking until at least one went; returns how many, in order from the first.
+  // With a policy that drops these are all, those that it dropped included.
   template <Encodable T>
   std::size_t push_many(std::span<const T> objects, Timeout timeout = forever);
 

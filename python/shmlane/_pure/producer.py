@@ -140,7 +140,7 @@ class Producer(Handle):
 
     def _push(self, frames: Sequence[_Outgoing], patience: int | None) -> None:
         """One frame: pushed, dropped by the policy, or Full."""
-        if not self._push_frames(frames, patience) and self._blocks:
+        if not self._push_frames(frames, patience):
             self._throw_full(patience)
 
     def _push_frames(self, frames: Sequence[_Outgoing], patience: int | None) -> int:
@@ -151,9 +151,9 @@ class Producer(Handle):
                 for frame in batch:
                     self._check_size(frame.extents)
                 done = self._push_batch(use.me, batch, patience if pushed == 0 else 0)
-                if not done:
+                if not done and self._blocks:
                     break
-                pushed += done
+                pushed += done or 1  # if none went, the policy dropped the first, and counted it
         return pushed
 
     def _push_batch(self, me: int, frames: Sequence[_Outgoing], patience: int | None) -> int:
