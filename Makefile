@@ -107,8 +107,10 @@ cross: build ## Set every implementation against every other: all objects, many 
 # Each of its lines is one judgement, with a summary of its own; all of them run before the verdict.
 .PHONY: soak
 SOAK_SECONDS ?= 120
+TORN_SECONDS ?= 60
 soak: build ## Kill participants for SOAK_SECONDS, at random and one by one, and judge how soon the others go on
 	$(VENV)/python -m tests.soak.soak --judge --seconds $(SOAK_SECONDS)
+	$(VENV)/python -m tests.soak.torn --judge --seconds $(TORN_SECONDS)
 	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_steps
 	SHMLANE_KILL_ALL=1 build/release/tests/kill/shmlane_kill_instructions
 

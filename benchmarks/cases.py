@@ -212,6 +212,38 @@ def growth() -> Iterator[Case]:
     yield Case("growth: C++ 64 B 1x1", "growth", "throughput", ("objects_per_s",), tuple(who), SIZES["64 B"])
 
 
+def stream(name: str, peer: str, languages: tuple[str, str] = CPP, **options: Any) -> Contender:
+    return Contender(name, peer, languages, options, ours=True)
+
+
+def streams() -> Iterator[Case]:
+    """One worker alone that writes, reads or attaches; ping-pong; and what a reader costs the writer."""
+    who = (stream("write", "stream-write"), stream("read", "stream-read"), limit("locked-add"))
+    yield Case("stream: C++ 64 B", "streams", "alone", ("objects_per_s",), who, SIZES["64 B"], quick=True)
+    who = (stream("observed", "stream-observed"), stream("unobserved", "stream-write"))
+    yield Case("stream: C++ write of 1 MiB", "streams", "alone", ("bytes_per_s",), who, SIZES["1 MiB"], quick=True)
+    who = (stream("attach", "attach-tensor"),)
+    yield Case("tensor: attach to 1 GiB", "streams", "alone", ("p50_ns",), who, {"most": KIB * MIB}, quick=True)
+    for side in (100, 1000, 10_000):
+        who = (
+            stream("read(out=)", "stream-copy", PYTHON),
+            stream("read()", "stream-copy-new", PYTHON),
+            limit("two copies", "two-copies"),
+        )
+        who = (*who[:2], replace(who[2], languages=PYTHON))
+        name = f"stream: Python write + read {side}x{side}"
+        yield Case(name, "streams", "alone", ("p50_ns",), who, {"most": side}, seconds=1.0, quick=side < 10_000)
+        product = (stream("streams", "stream-product", PYTHON), limit("plain", "plain-product"))
+        product = (product[0], replace(product[1], languages=PYTHON))
+        name = f"stream: Python matrix x vector {side}"
+        yield Case(name, "streams", "alone", ("p50_ns",), product, {"most": side}, seconds=1.0, quick=side < 10_000)
+    for title, languages in (("C++", CPP), ("Python", PYTHON)):
+        for way, spinning in (("spinning", {"spin": True, "popped": True}), ("waking", {})):
+            who = (stream("stream", "stream", languages),)
+            options = {**SIZES["64 KiB"], "numpy": True, **spinning}
+            yield Case(f"stream: {title} ping-pong 64 KiB, {way}", "streams", "busy", ("p50_ns",), who, options)
+
+
 def limits() -> Iterator[Case]:
     for size in ("64 KiB", "1 MiB", "5 MiB", "64 MiB"):
         number, unit = size.split()
@@ -231,5 +263,5 @@ def all_cases() -> list[Case]:
         cpp_life,
     )
     groups += (python_throughput, python_shapes, across_languages, python_latency, backends, growth, against_pipes)
-    groups += (limits,)
+    groups += (streams, limits)
     return [case for group in groups for case in group()]

@@ -60,6 +60,19 @@ GOALS: dict[tuple[str, str, str], tuple[Goal, ...]] = {
     (PYTHON_LARGE, "shmlane leased", "bytes_per_s"): (Goal(5, "faster-fifo"), Goal(0.9, "C++ leased")),
     (PYTHON_LARGE, "shmlane popped", "bytes_per_s"): (Goal(3, "faster-fifo"), Goal(0.9, "C++ popped")),
     ("Python latency, busy ping-pong", "shmlane", "p50_ns"): (_most(2000, unit=" ns"),),
+    ("stream: C++ 64 B", "write", "objects_per_s"): (Goal(1 / 12, "locked-add"),),
+    ("stream: C++ 64 B", "read", "objects_per_s"): (Goal(1 / 8, "locked-add"),),
+    ("stream: C++ write of 1 MiB", "observed", "bytes_per_s"): (Goal(0.95, "unobserved"),),
+    ("tensor: attach to 1 GiB", "attach", "p50_ns"): (_most(50_000, unit=" ns"),),
+    ("stream: Python write + read 100x100", "read(out=)", "p50_ns"): (_most(1 / 0.8, "two copies"),),
+    **{
+        (f"stream: Python write + read {side}x{side}", "read(out=)", "p50_ns"): (_most(1 / 0.9, "two copies"),)
+        for side in (1000, 10_000)
+    },
+    **{
+        (f"stream: Python matrix x vector {side}", "streams", "p50_ns"): (_most(1 / 0.9, "plain"),)
+        for side in (100, 1000, 10_000)
+    },
     **{
         (f"pipes: {pair} 512 KiB-5 MiB 1x1", "shmlane", "bytes_per_s"): (Goal(factor, "stdio"),)
         for pair, factor in (("C++ to C++", 3.4), ("Python to Python", 2), ("Python to C++", 2))

@@ -36,6 +36,12 @@ PEERS = {  # module and class by name
     "pyzmq": ("zeromq", "Zeromq"),
     "faster-fifo": ("fifo", "FasterFifo"),
     "iceoryx2": ("iceoryx", "Iceoryx2"),
+    "stream": ("shmlane_stream", "PingPong"),
+    "stream-copy": ("shmlane_stream", "WriteAndRead"),
+    "stream-copy-new": ("shmlane_stream", "WriteAndReadNew"),
+    "two-copies": ("shmlane_stream", "TwoCopies"),
+    "stream-product": ("shmlane_stream", "Pipeline"),
+    "plain-product": ("shmlane_stream", "PlainProduct"),
 }
 _PR_SET_PDEATHSIG = 1
 FIELDS = {field.name for field in dataclasses.fields(Setup)}

@@ -29,7 +29,9 @@ def run_together(*names: str) -> str:
         for other in others:
             other.kill()
             other.wait()
-    assert [path for path in os.listdir("/dev/shm") if path.startswith(("shmlane.numbers", "shmlane.pictures"))] == []
+    names = ("numbers", "pictures", "camera", "state", "force", "weights", "pose")
+    mine = tuple(f"shmlane.{name}" for name in names)
+    assert [path for path in os.listdir("/dev/shm") if path.startswith(mine)] == []
     return last.stdout
 
 
@@ -87,3 +89,34 @@ def test_the_worker_pool_does_every_task_once() -> None:
     assert sorted(line.split(", by")[0] for line in lines) == sorted(
         f"task {number}: {number * 100_000}" for number in range(20)
     )
+
+
+def test_the_viewer_and_the_logger_see_what_the_camera_writes() -> None:
+    lines = run_together("stream_camera.py").splitlines()
+    (logger,) = [line for line in lines if line.startswith("logger")]
+    assert logger.endswith(f"the last one {999 % 256}")
+    logged, missed = (int(word) for word in logger.replace(",", "").split()[1:4:2])
+    assert 0 < logged + missed <= 1000
+    assert any(line.startswith("viewer: picture ") for line in lines)
+
+
+def test_the_control_loop_brings_the_plant_to_rest() -> None:
+    assert "after 5000 steps the plant is at 0.000; " in run_together("stream_control.py").replace("-0.000", "0.000")
+
+
+def test_four_workers_share_the_weights() -> None:
+    assert run_together("tensor_weights.py").splitlines() == [
+        f"worker {number}: {number * 256 * 512 // 2}" for number in range(4)
+    ]
+
+
+def test_the_cpp_stream_is_read_by_another_process() -> None:
+    reader = subprocess.Popen([*command("stream"), "read"], stdout=subprocess.PIPE, text=True)
+    try:
+        subprocess.run([*command("stream"), "write"], check=True)
+        output, _ = reader.communicate()
+    finally:
+        reader.kill()
+        reader.wait()
+    assert reader.returncode == 0
+    assert output.splitlines()[-1].startswith("value ")

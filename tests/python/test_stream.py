@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -386,3 +387,12 @@ def test_who_cannot_lock_all_of_them_in_time_locks_none(name: str) -> None:
 def test_streams_are_of_one_class(name: str) -> None:
     assert isinstance(stream.create(name, 1), Stream)
     assert stream.Stream is shmlane.Stream is Stream
+
+
+def test_the_example_in_the_readme_does_what_it_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    found = re.search(r"<!-- example: python, streams -->\s*```python\n(.*?)```", readme, re.DOTALL)
+    assert found
+    exec(compile(found[1].replace("lanes-readme", name), "README.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == ["[0. 1. 2. 3. 4. 5.]", "[1. 1. 1. 1. 1. 1.] 2 0", "3.0"]
+    assert left_over(name) == []

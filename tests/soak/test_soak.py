@@ -24,6 +24,13 @@ def test_participants_killed_at_random_hang_nobody_and_lose_nothing(who: Sequenc
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_writers_of_streams_killed_at_random_leave_whole_values_and_others_write_on() -> None:
+    command = [sys.executable, "-m", "tests.soak.torn", "--seconds", "6"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def settle(deliveries: list[list[tuple[int, int, int]]], dead: int = 0, dropped: int = 0) -> Totals:
     """One list of (producer, sequence, attempt) per consumer, of which the first ``dead`` were killed."""
     accounts = Accounts()
