@@ -53,14 +53,9 @@ PyObject* stream_read(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     std::array<PyObject*, 1> slots = {Py_None};
     Call{arguments, count, keywords}.unpack("read", kNames, slots, 0);
     auto& stream = instance_of<BoundStream>(self);
-    py::array out;
-    if (slots[0] == Py_None) {
-      out = stream.make_array();
-    } else {
-      if (!stream.is_plain(slots[0])) return py::bool_(false).release().ptr();
-      out = py::reinterpret_borrow<py::array>(slots[0]);
-      if (!out.writeable()) throw InvalidArgument("the array to read into is read-only");
-    }
+    if (slots[0] != Py_None && !stream.is_plain(slots[0])) return py::bool_(false).release().ptr();
+    py::array out = slots[0] == Py_None ? stream.make_array() : py::reinterpret_borrow<py::array>(slots[0]);
+    if (!out.writeable()) throw InvalidArgument("the array to read into is read-only");
     auto* const start = static_cast<std::byte*>(out.mutable_data());
     {
       const GilReleased released(stream.size() > kStreamUnderGil);

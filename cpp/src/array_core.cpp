@@ -52,26 +52,22 @@ ArrayCore::ArrayCore(std::string_view name, const std::optional<ArrayFacts>& arr
   counted_for_.store(attachment_.me(), std::memory_order_relaxed);
 }
 
-ParticipantId ArrayCore::enter() {
+void ArrayCore::renew() {
   // A child must not become a participant by a handle that is closed: nothing would ever end that.
-  if (attachment_.inherited() && closed()) throw_unusable();
-  const ParticipantId me = attachment_.me();
-  uses_.add(1);
-  // Counted first, looked second: close() does it the other way round, so one of us sees the other.
-  if (closed()) [[unlikely]] {
-    finish(me);
-    throw_unusable();
-  }
-  return me;
+  if (closed()) throw_unusable();
+  static_cast<void>(attachment_.me());
 }
 
-void ArrayCore::finish(ParticipantId me) noexcept {
-  if (!owns(me)) return;
-  if (uses_.add(~std::uint32_t{0}) == 0) attachment_.leave([] { return false; });
+void ArrayCore::refuse(ParticipantId me) {
+  finish(me);
+  throw_unusable();
 }
 
-ParticipantId ArrayCore::lock(const os::Deadline& deadline) {
-  const ParticipantId me = enter();
+void ArrayCore::leave() noexcept {
+  attachment_.leave([] { return false; });
+}
+
+ParticipantId ArrayCore::lock_slowly(ParticipantId me, const os::Deadline& deadline) {
   try {
     if (lock_.lock(me, deadline, [this] { check_wait(); })) return me;
   } catch (...) {
@@ -80,12 +76,6 @@ ParticipantId ArrayCore::lock(const os::Deadline& deadline) {
   }
   finish(me);
   return 0;
-}
-
-void ArrayCore::unlock(ParticipantId me) noexcept {
-  if (!owns(me)) return;
-  lock_.unlock(me);
-  finish(me);
 }
 
 void ArrayCore::check_wait() const {

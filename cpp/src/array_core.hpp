@@ -41,8 +41,16 @@ class ArrayCore {
 
   // Takes the write lock, again if this thread has it. 0 if the deadline passed, else the participant that has it, for
   // unlock(). Throws Closed, Removed, Evicted, and what the interrupt check throws.
-  ParticipantId lock(const os::Deadline& deadline);
-  void unlock(ParticipantId me) noexcept;
+  ParticipantId lock(const os::Deadline& deadline) {
+    const ParticipantId me = enter();
+    return lock_.lock_at_once(me) ? me : lock_slowly(me, deadline);
+  }
+  void unlock(ParticipantId me) noexcept {
+    if (!owns(me)) [[unlikely]]
+      return;
+    lock_.unlock(me);
+    finish(me);
+  }
   [[nodiscard]] bool locked_here() const noexcept { return !attachment_.inherited() && lock_.held_here(); }
   // Whether what that participant holds is this process's: after a fork it is the parent's.
   [[nodiscard]] bool owns(ParticipantId me) const noexcept { return !attachment_.inherited() && me == participant(); }
@@ -69,8 +77,20 @@ class ArrayCore {
   // At the end of the handle; `keeps_lock`: the thread that holds the lock goes on doing so.
   void close(bool keeps_lock) noexcept;
   // One more use, of the participant that is returned. Throws Closed.
-  [[nodiscard]] ParticipantId enter();
-  void finish(ParticipantId me) noexcept;
+  [[nodiscard]] ParticipantId enter() {
+    if (attachment_.inherited()) [[unlikely]]
+      renew();
+    const ParticipantId me = participant();
+    uses_.add(1);
+    // Counted first, looked second: close() does it the other way round, so one of us sees the other.
+    if (closed()) [[unlikely]]
+      refuse(me);
+    return me;
+  }
+  void finish(ParticipantId me) noexcept {
+    if (owns(me) && uses_.add(~std::uint32_t{0}) == 0) [[unlikely]]
+      leave();
+  }
   [[nodiscard]] Segment& segment() const noexcept { return attachment_.segment(); }
   [[nodiscard]] const Participants& participants() const noexcept { return attachment_.participants(); }
   [[nodiscard]] WriteLock& write_lock() noexcept { return lock_; }
@@ -79,6 +99,10 @@ class ArrayCore {
 
  private:
   virtual void in_forked_child() noexcept {}
+  ParticipantId lock_slowly(ParticipantId me, const os::Deadline& deadline);
+  void renew();
+  [[noreturn]] void refuse(ParticipantId me);
+  void leave() noexcept;
   [[noreturn]] void throw_unusable() const;
 
   ArrayOptions options_;

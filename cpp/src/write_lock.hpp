@@ -23,15 +23,27 @@ class WriteLock {
         participants_(participants),
         name_(std::move(name)) {}
 
-  // False when the deadline passed. `check` is called before and between waits; what it throws ends them. Throws Evicted.
-  bool lock(ParticipantId me, const os::Deadline& deadline, FunctionRef<void()> check) {
+  // Without waiting and without taking it from the dead; false, and nothing done, where that is not enough.
+  bool lock_at_once(ParticipantId me) noexcept {
     if (held_here()) {
       ++depth_;
       return true;
     }
-    if (!lock_.try_lock_free(me) && !wait(me, deadline, check)) return false;
-    if (!participants_.owns_entry(me)) [[unlikely]]
-      throw_evicted(me);
+    if (!lock_.try_lock_free(me)) [[unlikely]]
+      return false;
+    if (!participants_.owns_entry(me)) [[unlikely]] {
+      lock_.unlock();
+      return false;
+    }
+    thread_.store(this_thread(), std::memory_order_relaxed);
+    depth_ = 1;
+    return true;
+  }
+  // False when the deadline passed. `check` is called before and between waits; what it throws ends them. Throws Evicted.
+  bool lock(ParticipantId me, const os::Deadline& deadline, FunctionRef<void()> check) {
+    if (lock_at_once(me)) return true;
+    if (!wait(me, deadline, check)) return false;
+    if (!participants_.owns_entry(me)) throw_evicted(me);
     thread_.store(this_thread(), std::memory_order_relaxed);
     depth_ = 1;
     return true;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deaths at every instruction of the real library, one for each class of instructions that leave the world as it was.
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 #include "scenarios.hpp"
 #include "support/shm.hpp"
 #include "tracer.hpp"
+#include "walking.hpp"
 
 namespace {
 
@@ -42,31 +41,6 @@ struct Result {  // shared with the world's process
   unsigned temporaries = 0;
   Aftermath aftermath;
 };
-
-// Tracer and walked process on one core hand over to each other ten times as fast as on two.
-class OneCore {
- public:
-  explicit OneCore(pid_t other) {
-    ::sched_getaffinity(0, sizeof before_, &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
-    ::sched_setaffinity(0, sizeof one, &one);
-    ::sched_setaffinity(other, sizeof one, &one);
-  }
-  OneCore(const OneCore&) = delete;
-  OneCore& operator=(const OneCore&) = delete;
-  ~OneCore() { ::sched_setaffinity(0, sizeof before_, &before_); }
-
- private:
-  cpu_set_t before_{};
-};
-
-void walked(const Act& act) {
-  begin_of_walk();
-  act();
-  end_of_walk();
-}
 
 void run_one(const std::string& name, const Death& death, Result& result) {
   const auto execute = [&](processes::Child& victim) {

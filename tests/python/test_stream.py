@@ -8,6 +8,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
