@@ -8,6 +8,7 @@
 #include "bind.hpp"
 #include "buffer.hpp"
 #include "errors.hpp"
+#include "plain_array.hpp"
 
 namespace shmlane::bindings {
 namespace {
@@ -42,9 +43,20 @@ PyObject* get_nbytes(PyObject* self, void*) {
   return guarded([&] { return PyLong_FromSize_t(lease_of(self).payload().size()); });
 }
 
+PyObject* get_plain_array(PyObject* self, void*) {
+  return guarded([&] {
+    const Lease& lease = lease_of(self);
+    PyObject* const array = view_array({lease.metadata_text(), lease.payload()}, self);
+    return array != nullptr ? array : py::none().release().ptr();
+  });
+}
+
 std::array properties = {
     PyGetSetDef{"metadata", &get_metadata, nullptr, "The frame's metadata, as bytes.", nullptr},
     PyGetSetDef{"attempt", &get_attempt, nullptr, "0 for the first delivery.", nullptr},
+    PyGetSetDef{"plain_array", &get_plain_array, nullptr,
+                "The payload of a plain ndarray, in place and read-only, keeping this lease; None for anything else.",
+                nullptr},
     PyGetSetDef{"nbytes", &get_nbytes, nullptr, "Bytes of the payload.", nullptr},
     PyGetSetDef{},
 };

@@ -74,11 +74,6 @@ bool PlainFrame::describe_array(PyObject* object) {
   return !metadata_.empty();
 }
 
-void PlainFrame::write(const void* frame, std::span<std::byte> out) noexcept {
-  const auto& plain = *static_cast<const PlainFrame*>(frame);
-  if (plain.size_ != 0) std::memcpy(out.data(), plain.data_, plain.size_);
-}
-
 PyObject* decode_plain(const FrameView& frame) {
   if (frame.metadata == kBytes) return decode_bytes(frame.payload);
   if (frame.metadata == kText) return decode_text(frame.payload);

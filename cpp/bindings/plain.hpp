@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "shmlane/frame.hpp"
+#include "shmlane/queue.hpp"
 
 namespace shmlane::bindings {
 
@@ -23,10 +24,8 @@ class PlainFrame {
   // False, and no error, if `object` is not plain. Throws InvalidArgument for a str with lone surrogates.
   bool describe(PyObject* object);
 
-  [[nodiscard]] std::string_view metadata() const noexcept { return metadata_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }  // bytes of payload
-  // A Producer::Write over a PlainFrame; needs no lock of the interpreter.
-  static void write(const void* frame, std::span<std::byte> out) noexcept;
+  // Only after describe() was true, and as long as this and the object live.
+  [[nodiscard]] Producer::Outgoing outgoing() const noexcept { return {metadata_, size_, data_, nullptr}; }
 
  private:
   bool describe_array(PyObject* array);

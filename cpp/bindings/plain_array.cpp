@@ -161,10 +161,40 @@ bool array_size(const ArrayMetadata& metadata, std::uint64_t itemsize, std::uint
   return product <= static_cast<std::uint64_t>(std::numeric_limits<py::ssize_t>::max());
 }
 
-py::array new_array(const py::object& dtype, ArrayMetadata& metadata) {
+// What a frame with canonical metadata says it is.
+struct Described {
+  py::object dtype;
+  ArrayMetadata metadata;
+};
+
+// Nothing in it if the metadata is not what array_metadata() writes. Throws Corrupt if the payload does not fit it.
+Described describe(const FrameView& frame) {
+  std::array<char, kMaxMetadata> copy;
+  Described found;
+  if (frame.metadata.size() > copy.size()) return found;
+  std::memcpy(copy.data(), frame.metadata.data(), frame.metadata.size());
+  const std::string_view text(copy.data(), frame.metadata.size());
+  if (!parse_array_metadata(text, found.metadata)) return found;
+  py::object dtype = find_dtype(found.metadata.dtype);
+  if (!dtype) return found;
+  const auto itemsize = static_cast<std::uint64_t>(py::reinterpret_borrow<py::dtype>(dtype).itemsize());
+  if (itemsize == 0) return found;
+  std::uint64_t size = 0;
+  if (!array_size(found.metadata, itemsize, size) || size != frame.payload.size()) {
+    throw Corrupt("an ndarray's payload of " + std::to_string(frame.payload.size()) +
+                  " bytes is not what its metadata says: " + std::string(text));
+  }
+  found.dtype = std::move(dtype);
+  return found;
+}
+
+// Over `data`, or over memory of its own if that is null.
+py::array make_array(const Described& found, const void* data) {
   auto& numpy = py::detail::npy_api::get();
-  PyObject* array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, dtype.inc_ref().ptr(), metadata.dimensions,
-                                                metadata.shape.data(), nullptr, nullptr, 0, nullptr);
+  constexpr int kReadOnly = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  PyObject* array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::object(found.dtype).release().ptr(),
+                                                found.metadata.dimensions, found.metadata.shape.data(), nullptr,
+                                                const_cast<void*>(data), data != nullptr ? kReadOnly : 0, nullptr);
   if (array == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::array>(array);
 }
@@ -191,22 +221,21 @@ std::string_view array_metadata(const py::array& array, std::span<char> out) {
 }
 
 PyObject* decode_array(const FrameView& frame) {
-  std::array<char, kMaxMetadata> copy;
-  if (frame.metadata.size() > copy.size()) return nullptr;
-  std::memcpy(copy.data(), frame.metadata.data(), frame.metadata.size());
-  ArrayMetadata metadata;
-  if (!parse_array_metadata({copy.data(), frame.metadata.size()}, metadata)) return nullptr;
-  const py::object dtype = find_dtype(metadata.dtype);
-  if (!dtype) return nullptr;
-  const auto itemsize = static_cast<std::uint64_t>(py::reinterpret_borrow<py::dtype>(dtype).itemsize());
-  if (itemsize == 0) return nullptr;
-  std::uint64_t size = 0;
-  if (!array_size(metadata, itemsize, size) || size != frame.payload.size()) {
-    throw Corrupt("an ndarray's payload of " + std::to_string(frame.payload.size()) +
-                  " bytes is not what its metadata says: " + std::string(copy.data(), frame.metadata.size()));
+  const Described found = describe(frame);
+  if (!found.dtype) return nullptr;
+  py::array array = make_array(found, nullptr);
+  copy_bytes(array.mutable_data(), frame.payload.data(), frame.payload.size());
+  return array.release().ptr();
+}
+
+PyObject* view_array(const FrameView& frame, PyObject* owner) {
+  const Described found = describe(frame);
+  if (!found.dtype || frame.payload.empty()) return nullptr;
+  py::array array = make_array(found, frame.payload.data());
+  // Steals the reference also if it fails.
+  if (py::detail::npy_api::get().PyArray_SetBaseObject_(array.ptr(), py::handle(owner).inc_ref().ptr()) != 0) {
+    throw py::error_already_set();
   }
-  py::array array = new_array(dtype, metadata);
-  copy_bytes(array.mutable_data(), frame.payload.data(), size);
   return array.release().ptr();
 }
 

@@ -21,5 +21,7 @@ std::string_view array_metadata(const pybind11::array& array, std::span<char> ou
 // A new array with the frame's contents; nullptr, and no error, if its metadata is not what array_metadata() writes.
 // Throws Corrupt if the payload is not as long as dtype and shape say.
 PyObject* decode_array(const FrameView& frame);
+// The same without a copy: read-only, over the payload, and keeping `owner` alive. nullptr also for an empty array.
+PyObject* view_array(const FrameView& frame, PyObject* owner);
 
 }  // namespace shmlane::bindings

@@ -68,7 +68,7 @@ PyObject* push_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     if (!frame.describe(slots[0])) return py::bool_(false).release().ptr();
     // The caller may drop its last reference while this thread runs without the lock.
     const auto keep = py::reinterpret_borrow<py::object>(slots[0]);
-    const Producer::Outgoing outgoing{frame.metadata(), frame.size(), &frame, &PlainFrame::write};
+    const Producer::Outgoing outgoing = frame.outgoing();
     if (push_frame(producer, outgoing, timeout) == PushResult::kFull) throw_full(producer, timeout);
     return py::bool_(true).release().ptr();
   });
@@ -93,7 +93,7 @@ std::size_t push_plain_many(BoundProducer& producer, const py::object& objects, 
   for (std::size_t i = 0; i < frames.size(); ++i) {
     PlainFrame& frame = frames[i];
     if (!frame.describe(PyTuple_GET_ITEM(items.ptr(), static_cast<Py_ssize_t>(i)))) break;
-    outgoing.push_back({frame.metadata(), frame.size(), &frame, &PlainFrame::write});
+    outgoing.push_back(frame.outgoing());
   }
   if (outgoing.empty()) return 0;
   const std::size_t pushed = push_frames(producer, outgoing, timeout);

@@ -21,7 +21,7 @@ NAMES: Final = {
     "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
     "Consumer": ("acquire", "pop_plain", "pop_plain_many"),
     "Reservation": ("nbytes", "open", "commit", "abort"),
-    "Lease": ("metadata", "attempt", "nbytes"),
+    "Lease": ("metadata", "attempt", "nbytes", "plain_array"),
     "StdioWriter": ("write", "end"),
     "StdioReader": ("read", "offset"),
     "list_segments": (),

@@ -10,6 +10,7 @@ Errors are the classes of ``shmlane.errors``.
 from collections.abc import Sequence
 from typing import Any, final
 
+from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 WIRE_VERSION: int
@@ -45,6 +46,10 @@ class Lease:
     def attempt(self) -> int: ...
     @property
     def nbytes(self) -> int: ...
+    @property
+    def plain_array(self) -> NDArray[Any] | None:
+        """The payload of a plain ndarray, in place and read-only, keeping this lease; None for anything else, or if a
+        backend has no short way."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class _Handle:

@@ -44,6 +44,8 @@ class Lease:
         """The object, decoded once; arrays are read-only views of the ring, bytes a memoryview. Raises Corrupt."""
         native = self._held()
         if self._object is None:
+            self._object = native.plain_array
+        if self._object is None:
             metadata = parse_metadata(native.metadata)
             self._object = self._context.codecs.decode(metadata, self.payload, self._context, Take.VIEW)
         return self._object
@@ -53,9 +55,11 @@ class Lease:
         """The payload as a read-only array: as pushed for an ndarray, pixels of a raw image in the order that the
         metadata says, else bytes. Raises Corrupt, UnsupportedType, and WrongType for a compressed image.
         """
-        metadata = self.metadata
+        plain = self._held().plain_array
+        if plain is not None:
+            return plain
         try:
-            return self._view(metadata)
+            return self._view(self.metadata)
         except Undecodable as error:
             raise UnsupportedType(str(error)) from None
 
