@@ -31,7 +31,21 @@ struct ConsumerCore final : QueueCore {
   void note_end(bool seen) noexcept {
     if (ended.load(std::memory_order_relaxed) != seen) ended.store(seen, std::memory_order_relaxed);
   }
+  // Whether this epoch of the table was not the end when it was looked at last, so that who spins need not look at all
+  // entries each time. Who dies while it changes the table leaves the epoch as it was, so that holds for a slice at most.
+  [[nodiscard]] bool known_served(std::uint64_t epoch) const noexcept {
+    return served_epoch.load(std::memory_order_relaxed) == epoch &&
+           served_slice.load(std::memory_order_relaxed) == reaped_at();
+  }
+  void note_served(std::uint64_t epoch) noexcept {
+    served_epoch.store(epoch, std::memory_order_relaxed);
+    served_slice.store(reaped_at(), std::memory_order_relaxed);
+  }
   std::atomic<bool> ended{false};
+
+ private:
+  std::atomic<std::uint64_t> served_epoch{~std::uint64_t{0}};
+  std::atomic<std::int64_t> served_slice{-1};
 };
 
 ConsumerCore& consumer_core(const std::shared_ptr<QueueCore>& core) {
@@ -49,7 +63,11 @@ enum class Outcome : std::uint8_t { kNothing, kFound, kEnd, kCancelled };
 Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
   const Participants& table = core.participants();
   const std::uint64_t epoch = table.epoch();
-  if (!table.seen(wire::kRoleProducer) || table.count(wire::kRoleProducer) != 0) return Outcome::kNothing;
+  if (core.known_served(epoch)) return Outcome::kNothing;
+  if (!table.seen(wire::kRoleProducer) || table.count(wire::kRoleProducer) != 0) {
+    core.note_served(epoch);
+    return Outcome::kNothing;
+  }
   if (table.find_dead(me)) {
     core.reap_all(me);
     return Outcome::kNothing;
@@ -96,7 +114,8 @@ struct Took {
 Took take(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std::span<Place> places) {
   Ring* const ring = core.ring();
   const auto alone = [&] { return core.alone(); };
-  Took took{.count = ring != nullptr ? ring->acquire(me, alone, os::Deadline(no_wait), places) : 0};
+  Took took;
+  if (ring != nullptr && ring->maybe_ready()) took.count = ring->acquire(me, alone, os::Deadline(no_wait), places);
   if (took.count == 0) [[unlikely]] {
     const os::Deadline deadline(timeout);
     const auto look = [&](Ring& found, const os::Deadline& lock_deadline) {

@@ -85,6 +85,8 @@ class QueueCore {
   // Reaps whoever died, if the last look is more than a slice ago.
   void reap_now_and_then(ParticipantId me);
   void reap_all(ParticipantId me);
+  // When that was last, by the monotonic clock.
+  [[nodiscard]] std::int64_t reaped_at() const noexcept { return reaped_at_.load(std::memory_order_relaxed); }
 
   [[nodiscard]] QueueStat stat();
   [[noreturn]] void throw_closed() const;
