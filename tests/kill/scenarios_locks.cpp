@@ -62,10 +62,11 @@ Act take_from_an_owner_who_is_inside(World& world) {
   const auto other = consumer(world);
   pass_some(world, *source, *other, kPatience);
   return [&world, source, other, late = producer(world), mine = consumer(world)] {
+    push_some(world, *late, 1);
     set_busy(world, 1);
     processes::expect(!mine->try_acquire(), "the lock was taken from somebody who is inside");
     set_busy(world, 0);
-    pass_some(world, *late, *mine, 1);
+    pop_some(world, *mine, 1);
   };
 }
 
