@@ -60,7 +60,7 @@ enum class Outcome : std::uint8_t { kNothing, kFound, kEnd, kCancelled };
 
 // First see that there is no producer and no dead participant whose leases may come back, then look once more: any other
 // order loses the last frames (W-46).
-Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
+Outcome look_for_end(ConsumerCore& core, ParticipantId me, std::chrono::nanoseconds patience, Look look) {
   const Participants& table = core.participants();
   const std::uint64_t epoch = table.epoch();
   if (core.known_served(epoch)) return Outcome::kNothing;
@@ -69,7 +69,7 @@ Outcome look_for_end(ConsumerCore& core, ParticipantId me, Look look) {
     return Outcome::kNothing;
   }
   if (table.find_dead(me)) {
-    core.reap_all(me);
+    core.reap_all(me, patience);
     return Outcome::kNothing;
   }
   if (table.epoch() != epoch) return Outcome::kNothing;  // one producer may have taken over from another
@@ -85,12 +85,12 @@ Outcome find(ConsumerCore& core, ParticipantId me, const os::Deadline& deadline,
   const auto attempt = [&] {
     Ring* const ring = core.ring();
     const bool found = ring != nullptr && look(*ring, os::Deadline(kLockSlice));
-    outcome = found ? Outcome::kFound : look_for_end(core, me, look);
+    outcome = found ? Outcome::kFound : look_for_end(core, me, QueueCore::kLockPatience, look);
     return outcome != Outcome::kNothing;
   };
   if (deadline.immediate()) {
-    core.reap_now_and_then(me);
-    outcome = look_for_end(core, me, look);
+    core.reap_now_and_then(me, no_wait);
+    outcome = look_for_end(core, me, no_wait, look);
     return outcome;
   }
   const auto hint = [&] {

@@ -93,7 +93,7 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
     return done;
   core.wanted.store(extents[0].extent, std::memory_order_relaxed);
   if (core.policy != Policy::kBlock) {
-    core.reap_now_and_then(me);
+    core.reap_now_and_then(me, no_wait);
     done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
     if (done == 0) {
       SHMLANE_CRASH_POINT("producer.drop_newest");
@@ -102,7 +102,7 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
     return done;
   }
   if (timeout && timeout->count() <= 0) {
-    core.reap_now_and_then(me);
+    core.reap_now_and_then(me, no_wait);
     return ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
   }
   const auto attempt = [&] {

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::int64_t kSpinNs = 30'000;  // about what it costs to be woken
 constexpr std::int64_t kLongestSpinNs = 2'000'000;
-constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
 constexpr int kCloseTries = 300;
 constexpr std::int64_t kClosePause = 1'000'000;
 
@@ -43,7 +42,7 @@ QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::ui
                   })) {
   const ParticipantId me = attachment_.me();
   counted_for_.store(me, std::memory_order_relaxed);
-  if (ring() != nullptr) reap_all(me);
+  if (ring() != nullptr) reap_all(me, kLockPatience);
 }
 
 QueueCore::~QueueCore() { close(); }
@@ -72,7 +71,7 @@ void QueueCore::leave() noexcept {
   attachment_.leave([this] {
     if (ring() == nullptr) return true;
     const ParticipantId me = counted_for_.load(std::memory_order_relaxed);
-    reap_all(me);
+    reap_all(me, kLockPatience);
     if (!ring()->give_back_all(me, os::Deadline(kLockPatience))) {
       throw TimedOut("a lock of the ring was not to be had: " + ring()->obstacle());
     }
@@ -102,17 +101,17 @@ Ring* QueueCore::find_ring() {
   return &*ring_;
 }
 
-void QueueCore::reap_now_and_then(ParticipantId me) {
+void QueueCore::reap_now_and_then(ParticipantId me, std::chrono::nanoseconds patience) {
   const std::int64_t now = os::monotonic_ns();
   if (now - reaped_at_.load(std::memory_order_relaxed) < kSliceNs) return;
   if (!participants().can_ask()) {
     throw Evicted("queue '" + attachment_.name() +
                   "': this handle's file descriptors were closed, so the others take it for dead; open a new handle");
   }
-  reap_all(me);
+  reap_all(me, patience);
 }
 
-void QueueCore::reap_all(ParticipantId me) {
+void QueueCore::reap_all(ParticipantId me, std::chrono::nanoseconds patience) {
   reaped_at_.store(os::monotonic_ns(), std::memory_order_relaxed);
   Ring* const ring = this->ring();
   if (ring == nullptr) return;
@@ -120,7 +119,7 @@ void QueueCore::reap_all(ParticipantId me) {
     const std::optional<ParticipantId> dead = participants().find_dead(me, from);
     if (!dead) return;
     const std::string who = participants().describe(*dead);
-    if (ring->reap(me, *dead, os::Deadline(kLockPatience))) {
+    if (ring->reap(me, *dead, os::Deadline(patience))) {
       log(LogLevel::kInfo, "queue '" + attachment_.name() + "': " + who + " died; what it held was settled");
       attachment_.wake_everybody();
     }
@@ -163,7 +162,7 @@ QueueCore::Waited QueueCore::wait_until(WaitPlace& place, const os::Deadline& de
     check_interrupts();
     if (deadline.passed()) return Waited::kTimedOut;
     if (sleeper.sleep(deadline.slice_end(kSliceNs)) == os::SemaphoreWait::kTimedOut) {
-      reap_now_and_then(attachment_.me());
+      reap_now_and_then(attachment_.me(), kLockPatience);
     }
   }
 }

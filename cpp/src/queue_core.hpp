@@ -22,6 +22,8 @@ namespace shmlane {
 // Thread-safe. The participant leaves when the handle is closed and the last operation, lease and reservation is over.
 class QueueCore {
  public:
+  static constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
+
   QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy);
   ~QueueCore();
   QueueCore(const QueueCore&) = delete;
@@ -82,9 +84,10 @@ class QueueCore {
   // looks once in so many `pauses`. Reaps the dead on the way. Throws Closed, or what they throw.
   Waited wait_until(WaitPlace& place, const os::Deadline& deadline, FunctionRef<bool()> hint,
                     FunctionRef<bool()> attempt, FunctionRef<std::uint64_t()> in_work, int pauses = 1);
-  // Reaps whoever died, if the last look is more than a slice ago.
-  void reap_now_and_then(ParticipantId me);
-  void reap_all(ParticipantId me);
+  // Reaps whoever died, if the last look is more than a slice ago. Waits so long for locks that the living hold; who may
+  // not wait tries again a slice later.
+  void reap_now_and_then(ParticipantId me, std::chrono::nanoseconds patience);
+  void reap_all(ParticipantId me, std::chrono::nanoseconds patience);
   // When that was last, by the monotonic clock.
   [[nodiscard]] std::int64_t reaped_at() const noexcept { return reaped_at_.load(std::memory_order_relaxed); }
 
