@@ -34,18 +34,18 @@ struct ConsumerCore final : QueueCore {
   // Whether this epoch of the table was not the end when it was looked at last, so that who spins need not look at all
   // entries each time. Who dies while it changes the table leaves the epoch as it was, so that holds for a slice at most.
   [[nodiscard]] bool known_served(std::uint64_t epoch) const noexcept {
-    return served_epoch.load(std::memory_order_relaxed) == epoch &&
-           served_slice.load(std::memory_order_relaxed) == reaped_at();
+    return served_epoch_.load(std::memory_order_relaxed) == epoch &&
+           served_slice_.load(std::memory_order_relaxed) == reaped_at();
   }
   void note_served(std::uint64_t epoch) noexcept {
-    served_epoch.store(epoch, std::memory_order_relaxed);
-    served_slice.store(reaped_at(), std::memory_order_relaxed);
+    served_epoch_.store(epoch, std::memory_order_relaxed);
+    served_slice_.store(reaped_at(), std::memory_order_relaxed);
   }
   std::atomic<bool> ended{false};
 
  private:
-  std::atomic<std::uint64_t> served_epoch{~std::uint64_t{0}};
-  std::atomic<std::int64_t> served_slice{-1};
+  std::atomic<std::uint64_t> served_epoch_{~std::uint64_t{0}};
+  std::atomic<std::int64_t> served_slice_{-1};
 };
 
 ConsumerCore& consumer_core(const std::shared_ptr<QueueCore>& core) {
