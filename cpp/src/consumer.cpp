@@ -8,6 +8,7 @@
 #include "function_ref.hpp"
 #include "queue_core.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_taking.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/log.hpp"
 #include "shmlane/queue.hpp"

@@ -7,6 +7,7 @@
 #include "frame_access.hpp"
 #include "queue_core.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_taking.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps 1, 3 and 4 in general; the numbers refer to ring.hpp. The ordinary case of them is in ring_ordinary.hpp, making room
-// for step 1 in ring_room.cpp, recovery in ring_recovery.cpp.
+// Steps 1, 3 and 4 in general; the numbers refer to ring.hpp. The ordinary case of them is in ring_ordinary.hpp and
+// ring_taking.hpp, making room for step 1 in ring_room.cpp, recovery in ring_recovery.cpp.
 #include "ring.hpp"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "ring_cursor.hpp"
 #include "ring_lock.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_taking.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
@@ -220,7 +221,7 @@ void Ring::store_cursor(const Cursor& cursor) noexcept {
   atomic(control_.read.value).store(cursor.read(), kRelease);
 }
 
-// ---- Steps 5 and 6: see ring_ordinary.hpp ----------------------------------------------------------------------------------
+// ---- Steps 5 and 6: see ring_taking.hpp ------------------------------------------------------------------------------
 
 void Ring::corrupt(const std::string& what) const {
   throw Corrupt("queue '" + name_ + "' is corrupt: " + what + "; remove it with: shmlane rm --force " + name_);

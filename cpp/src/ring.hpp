@@ -56,10 +56,7 @@ class Ring {
   template <class Alone>
   std::size_t acquire_run(ParticipantId me, Alone&& alone, std::span<Taking> out) noexcept;
   // In a forked child, before its first use there.
-  void forget_holds() noexcept {
-    producers_.forget();
-    consumers_.forget();
-  }
+  void forget_holds() noexcept { producers_.forget(), consumers_.forget(); }
   // Reserves room for the first n of `extents` under one lock, n as large as fits, 0 for a full ring; returns n.
   std::size_t reserve(ParticipantId me, std::span<const FrameExtents> extents, const Limits& limits,
                       const os::Deadline& deadline, std::span<Place> out);
