@@ -11,6 +11,7 @@
 #include "os/shm.hpp"
 #include "ring.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_taking.hpp"
 #include "segment.hpp"
 #include "support/payloads.hpp"
 #include "support/raw_segment.hpp"
