@@ -43,7 +43,6 @@ HOLDS = [
     Run("ring", "-DOLDEST", "tail jumps over what lies before every oldest lease (W-51, W-57)"),
     Run("ring", "-DOLDEST -DMAXD=1", "the same with one death", quick=True),
     Run("ring", "-DOLDEST -DBATCH -DE2=1", "batches of reservations and leases (W-54, W-57)"),
-    Run("ring", "-DWHOLE", "short frames are READY before they are seen (W-54)"),
     Run("ring", "-DDROP", "drop_oldest (W-47)"),
     Run("ring", "-DOLDEST -DTWO", "two leases at a time, given back in any order (W-59)"),
     Run("ring", "-DCLOSE", "handles that close while they still hold a reservation (W-10)"),
@@ -68,7 +67,6 @@ HOLDS = [
 ]
 FAILS = [
     Run("ring", "-DBUG_HEAD_FIRST", "head is published before the frame's header (W-54)", quick=True),
-    Run("ring", "-DWHOLE -DBUG_WHOLE_EARLY", "a short frame is seen before its payload is written (W-54)"),
     Run("ring", "-DBUG_READY_EARLY", "READY before the payload is written (W-48)"),
     Run("ring", "-DBUG_NO_REPAIR", "who takes consumers_lock over repairs nothing (W-38)"),
     Run("ring", "-DBUG_PAST_READ", "tail passes read (W-51)"),

@@ -104,7 +104,8 @@ class Attachment final : private os::ForkAware {
   std::atomic<bool> left_{false};
 };
 
-// Marks a segment as removed, then takes away its semaphores and its name, and wakes who sleeps on its bells. Under the creation lock of the file.
+// Marks a segment as removed, then takes away its semaphores and its name, and wakes who sleeps on its bells. Under the
+// creation lock of the file.
 void retire(Segment& segment) noexcept;
 // Wakes everybody who sleeps in a stream or a tensor.
 void ring_bells(Segment& segment) noexcept;

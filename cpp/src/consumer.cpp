@@ -198,31 +198,50 @@ Took take_some(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std
                       : checked_view(core, me, taking.place);
 }
 
-// Calls consume(taking, view) for each. Corrupt frames are logged, so that the sound ones beside them are not lost; if
-// there is no sound one, the last error is thrown.
+// Leases of a call that failed for want of memory go to whoever takes next. Where a lock is not to be had, they stay with
+// the handle until it is closed.
+[[gnu::cold]] void put_back(ConsumerCore& core, ParticipantId me, std::span<const Taking> takings) noexcept {
+  try {
+    for (const Taking& taking : takings) core.ring()->redeliver(me, taking.place, os::Deadline(kLockSlice));
+    core.attachment().items().wake(takings.size());
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, error.what());
+  }
+}
+
+// Calls consume(taking, view) for each, and adds to `sound`, which counts those of earlier calls, too. Corrupt frames are
+// logged, so that the sound ones beside them are not lost; if there is no sound one, the last error is thrown. What cannot
+// be consumed is put back. Returns whether to go on.
 template <class Consume>
-void for_each_sound(ConsumerCore& core, ParticipantId me, std::span<const Taking> takings, Consume&& consume) {
-  bool any = false;
-  for (const Taking& taking : takings) {
+bool for_each_sound(ConsumerCore& core, ParticipantId me, std::span<const Taking> takings, std::size_t& sound,
+                    Consume&& consume) {
+  for (std::size_t i = 0; i < takings.size(); ++i) {
     try {
-      consume(taking, view_of(core, me, taking));
-      any = true;
+      consume(takings[i], view_of(core, me, takings[i]));
+      ++sound;
     } catch (const Corrupt& error) {
-      if (!any && &taking == &takings.back()) throw;
+      if (sound == 0 && i + 1 == takings.size()) throw;
       log(LogLevel::kError, error.what());
+    } catch (...) {
+      put_back(core, me, takings.subspan(i));
+      if (sound == 0) throw;
+      return false;
     }
   }
+  return true;
 }
 
 // The same for up to `max` frames, waiting for the first.
 template <class Consume>
 void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout timeout, Consume&& consume) {
   std::array<Taking, kBatch> takings;
-  std::size_t taken = 0;
-  for (std::size_t count = 1; taken < max && count != 0; taken += count) {
+  std::size_t taken = 0, sound = 0;
+  while (taken < max) {
     const Timeout patience = taken == 0 ? timeout : Timeout(no_wait);
-    count = take_some(core, me, patience, std::span(takings).first(std::min(max - taken, kBatch))).count;
-    for_each_sound(core, me, std::span(takings).first(count), consume);
+    const std::span<Taking> wanted(takings.data(), std::min(max - taken, kBatch));
+    const std::size_t count = take_some(core, me, patience, wanted).count;
+    if (count == 0 || !for_each_sound(core, me, wanted.first(count), sound, consume)) return;
+    taken += count;
   }
 }
 
@@ -238,9 +257,15 @@ Taken<Object> Consumer::pop(Timeout timeout) {
   Taking taking;
   const Took took = take_one(core, use.me(), timeout, taking);
   if (took.count == 0) return nothing_taken<Object>(took);
-  Object object(view_of(core, use.me(), taking), taking.attempt);
-  give_back(core, use.me(), taking.place);
-  return object;
+  const FrameView view = view_of(core, use.me(), taking);
+  try {
+    Object object(view, taking.attempt);
+    give_back(core, use.me(), taking.place);
+    return object;
+  } catch (...) {
+    put_back(core, use.me(), {&taking, 1});
+    throw;
+  }
 }
 
 std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
@@ -270,8 +295,8 @@ std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
   const QueueCore::Use use(core);
   std::vector<Lease> leases;
   take_many(core, use.me(), max, timeout, [&](const Taking& taking, const FrameView& view) {
-    core.enter_again();
     leases.emplace_back(Lease::Parts{view, taking.attempt, core_, taking.place.frame, use.me()});
+    core.enter_again();
   });
   return leases;
 }
@@ -287,7 +312,8 @@ LeasedBatch Consumer::acquire_batch(std::size_t max, Timeout timeout) {
   batch.frames_.reserve(wanted.size());
   const std::size_t count = take_some(core, use.me(), timeout, wanted).count;
   if (count == 0) return batch;
-  for_each_sound(core, use.me(), wanted.first(count), [&](const Taking& taking, const FrameView& view) {
+  std::size_t sound = 0;
+  for_each_sound(core, use.me(), wanted.first(count), sound, [&](const Taking& taking, const FrameView& view) {
     batch.frames_.emplace_back(view, taking.attempt, taking.place.frame);
   });
   batch.core_ = core_;

@@ -16,9 +16,8 @@ namespace shmlane {
 namespace {
 
 constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
-constexpr std::size_t kBatch = 64;      // frames reserved under one lock
-constexpr int kPausesForRoom = 64;      // between looks, which would delay the consumer's next store
-constexpr std::uint64_t kShort = 1024;  // bytes of a frame that is copied under the lock
+constexpr std::size_t kBatch = 64;  // frames reserved under one lock
+constexpr int kPausesForRoom = 64;  // between looks, which would delay the consumer's next store
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
@@ -157,19 +156,6 @@ void fill_all(QueueCore& core, ParticipantId me, std::span<const Place> places, 
   }
 }
 
-// Pushes the leading frames that are short and need nobody's code to be written, as far as that goes without waiting.
-inline std::size_t push_short(ProducerCore& core, ParticipantId me, std::span<const Producer::Outgoing> frames,
-                              const FrameExtents* extents) {
-  std::size_t count = 0;
-  while (count < frames.size() && frames[count].write == nullptr && extents[count].extent <= kShort) ++count;
-  if (count == 0 || !core.ordinary.load(std::memory_order_relaxed)) return 0;
-  const std::size_t pushed = core.ring()->push_short(me, count, [&](std::size_t i) {
-    return ShortFrame{extents[i], frames[i].metadata, frames[i].source};
-  });
-  core.attachment().items().wake(pushed);
-  return pushed;
-}
-
 PushResult not_pushed(const ProducerCore& core) noexcept {
   return core.policy == Policy::kBlock ? PushResult::kFull : PushResult::kDropped;
 }
@@ -186,11 +172,9 @@ PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload
   const QueueCore::Use use(core);
   const FrameExtents extents = frame_access::extents_for(metadata.size(), payload_size);
   check_size(core, extents);
-  const Outgoing frame{metadata, payload_size, source, write};
-  if (push_short(core, use.me(), {&frame, 1}, &extents) != 0) return PushResult::kPushed;
   Place place;
   if (!reserve_frame(core, use.me(), extents, timeout, place)) return not_pushed(core);
-  fill(core, use.me(), place, extents, frame);
+  fill(core, use.me(), place, extents, {metadata, payload_size, source, write});
   return PushResult::kPushed;
 }
 
@@ -206,10 +190,6 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
       const Outgoing& frame = frames[pushed + i];
       extents[i] = frame_access::extents_for(frame.metadata.size(), frame.payload_size);
       check_size(core, extents[i]);
-    }
-    if (const std::size_t done = push_short(core, use.me(), frames.subspan(pushed, count), extents.data()); done != 0) {
-      pushed += done;
-      continue;
     }
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
     const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);

@@ -71,7 +71,7 @@ class QueueCore {
   void cancel_waits() noexcept;
 
   // The ring, once somebody has laid it out; else null.
-  [[nodiscard]] Ring* ring() noexcept {
+  [[nodiscard]] Ring* ring() {
     Ring* ring = ring_pointer_.load(std::memory_order_acquire);
     return ring != nullptr ? ring : find_ring();
   }

@@ -11,14 +11,13 @@
 //      beyond head, then publish it by one store of head.
 //   2. The payload is written after the unlock, in nobody's way.
 //   3. commit: one store RESERVED -> READY. abort: RESERVED -> ABANDONED.
-//   A short frame that needs nobody's code is written whole beyond head, READY, and published by step 1's store of head.
 // Consuming:
 //   4. acquire: under consumers_lock, take the earliest READY frame (-> LEASED, me), stepping over frames that others
 //      hold, and move scan and read.
 //   5. The payload is read in place, after the unlock.
 //   6. release: one store LEASED -> FREE, in any order.
 //
-// Under a lock there is only arithmetic and a few stores: no long copy, no wait, no system call but the question whether a
+// Under a lock there is only arithmetic and a few stores: no copy, no wait, no system call but the question whether a
 // lock's holder lives. Every step is published by one 8-byte store, so that a death before it is nothing, and a death
 // after it is a frame with a dead owner, which reap() settles. Who needs both locks takes producers_lock first.
 #pragma once
@@ -48,11 +47,9 @@ class Ring {
   // Steps 1 and 4 for one frame in the ordinary case (ring_ordinary.hpp); false, and nothing done, in any other. The frame
   // must fit the capacity.
   bool reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept;
-  // As many as are in the ordinary case, 0 for none.
-  template <class FrameOf>
-  std::size_t push_short(ParticipantId me, std::size_t count, FrameOf&& frame_of) noexcept;
   template <class Alone>
   bool acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept;
+  // The same for as many frames as are ready in one piece, or fit into `out`.
   template <class Alone>
   std::size_t acquire_run(ParticipantId me, Alone&& alone, std::span<Taking> out) noexcept;
   // In a forked child, before its first use there.
@@ -93,6 +90,8 @@ class Ring {
   bool reap(ParticipantId me, ParticipantId dead, const os::Deadline& deadline);
   // Settles what a living participant holds, at its own end.
   [[nodiscard]] bool give_back_all(ParticipantId me, const os::Deadline& deadline);
+  // Settles one lease of a living participant that could not use it: READY again, as if its holder had died.
+  bool redeliver(ParticipantId me, const Place& place, const os::Deadline& deadline);
   // Whether no frame is RESERVED or READY; false if the lock was not to be had.
   [[nodiscard]] bool drained(ParticipantId me, const os::Deadline& deadline);
   // Whether no object waits and none is held. Without a lock: for when nobody else lives.

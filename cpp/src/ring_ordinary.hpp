@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 
 #include "crash_point.hpp"
 #include "frame_access.hpp"
@@ -82,37 +81,6 @@ inline bool Ring::reserve_one(ParticipantId me, const FrameExtents& extents, Pla
   }
   producers_.unlock_and_keep(me);
   return ordinary;
-}
-
-// Steps 1 to 3 at once, for frames so short that to copy them takes no longer than to open them: each is written whole
-// beyond head, READY, and all are published by one store of head. A death before it is nothing.
-template <class FrameOf>
-inline std::size_t Ring::push_short(ParticipantId me, std::size_t count, FrameOf&& frame_of) noexcept {
-  if (!producers_.try_lock_free(me)) return 0;
-  const Position begin = atomic(control_.head.value).load(kRelaxed);
-  const Position tail = atomic(control_.tail).load(kRelaxed);
-  const std::uint64_t offset = begin - producers_lap_;
-  const bool sensible = participants_.owns_entry(me) && offset <= capacity_ && begin - tail <= capacity_ &&
-                        (begin | tail) % wire::kAlignment == 0;
-  const std::uint64_t room = sensible ? std::min(capacity_ - offset, capacity_ - (begin - tail)) : 0;
-  std::uint64_t used = 0, payload_bytes = 0;
-  std::size_t done = 0;
-  for (; done < count; ++done) {
-    const ShortFrame frame = frame_of(done);
-    if (frame.extents.extent > room - used) break;
-    std::byte* const place = body_ + offset + used;
-    if (used + (kAhead + 1) * frame.extents.extent <= room) prefetch_for_write(place + kAhead * frame.extents.extent);
-    SHMLANE_CRASH_POINT("ring.push_short.payload");
-    const std::uint64_t size = frame.extents.payload_size;
-    if (size != 0) std::memcpy(place + frame.extents.payload_offset, frame.payload, size);
-    open_frame_at(place, begin + used, frame.extents.extent, {wire::FrameState::kReady, 0, 0});
-    frame_access::write(place, frame.extents, frame.metadata);
-    used += frame.extents.extent;
-    payload_bytes += size;
-  }
-  if (done != 0) publish_head(me, begin + used, done, payload_bytes);
-  producers_.unlock_and_keep(me);
-  return done;
 }
 
 // ---- Step 3 --------------------------------------------------------------------------------------------------------

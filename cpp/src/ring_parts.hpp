@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "shmlane/frame.hpp"
 #include "shmlane/wire.hpp"
@@ -16,12 +15,6 @@ using Position = std::uint64_t;
 struct Place {  // a frame in the ring, as its present owner sees it
   Position position;
   std::byte* frame;
-};
-
-struct ShortFrame {  // to be copied into the ring as it lies
-  FrameExtents extents;
-  std::string_view metadata;
-  const void* payload;
 };
 
 struct Taking {  // a frame that was just leased

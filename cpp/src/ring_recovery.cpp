@@ -37,6 +37,16 @@ bool Ring::give_back_all(ParticipantId me, const os::Deadline& deadline) {
   return true;
 }
 
+bool Ring::redeliver(ParticipantId me, const Place& place, const os::Deadline& deadline) {
+  const Guard producers(*this, producers_, me, deadline);
+  if (!producers.held()) return false;
+  const Guard consumers(*this, consumers_, me, deadline);
+  if (!consumers.held()) return false;
+  const Control control = control_at(place.position);
+  if (control.owner == me) settle(place.position, control, me);
+  return true;
+}
+
 void Ring::settle_all(ParticipantId owner) {
   walk_all([&](Position position, Control control, wire::FrameHeader&) {
     if (control.owner == owner) settle(position, control, owner);

@@ -246,6 +246,20 @@ TEST_CASE_FIXTURE(ShmTest, "a batch with unsound frames delivers the sound ones,
   shmlane::set_log_level(shmlane::LogLevel::kWarning);
 }
 
+TEST_CASE_FIXTURE(ShmTest, "an unsound frame at the end of a long batch takes nothing of the batch away") {
+  shmlane::set_log_level(shmlane::LogLevel::kOff);
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 65536}});
+  const raw::Segment segment(name());
+  // What the library takes in one piece, so that the unsound frame is a piece of its own.
+  constexpr unsigned kSound = 64;
+  for (unsigned i = 0; i <= kSound; ++i) producer.push(std::to_string(i));
+  segment.frame(kSound * 128).metadata_size ^= 1;
+  CHECK(consumer.pop_many(100).size() == kSound);
+  CHECK(consumer.stat().used == 0);
+  shmlane::set_log_level(shmlane::LogLevel::kWarning);
+}
+
 TEST_CASE_FIXTURE(ShmTest, "locks of owners that do not exist are taken over, and those of the living only delay") {
   CHECK(with_victim(*this, [](Victim& victim, raw::Segment& segment) {
           Snapshot snapshot(segment);

@@ -77,24 +77,6 @@ Act push_batch(World& world) {
   };
 }
 
-// Short frames that need nobody's code are written whole under the lock.
-Act push_short_batch(World& world) {
-  return [&world, mine = producer(world)] {
-    Board& board = world.board();
-    std::array<std::array<std::byte, 200>, 3> payloads;
-    std::vector<Producer::Outgoing> frames;
-    const std::uint64_t first = board.tried[kVictim];
-    for (auto& payload : payloads) {
-      const payloads::Stamp stamp{kVictim, board.tried[kVictim]++};
-      payloads::fill_stamped(payload, stamp);
-      board.objects[kVictim][stamp.sequence].tried = 1;
-      frames.push_back({kBytes, payload.size(), payload.data(), nullptr});
-    }
-    expect(mine->push_frames(frames, no_wait) == 3, "the batch does not fit");
-    for (std::uint64_t i = first; i < first + 3; ++i) board.objects[kVictim][i].committed = 1;
-  };
-}
-
 // The second of three writers throws.
 Act push_bad_batch(World& world) {
   return [mine = producer(world)] {
@@ -211,7 +193,6 @@ std::vector<Scenario> producing() {
       {"push a whole ring", S::kBoth, push_a_whole_ring},
       {"push past aborted reservations, with a dead consumer's lock", S::kBoth, push_past_aborted},
       {"push a batch", S::kBoth, push_batch},
-      {"push a batch of short frames", S::kBoth, push_short_batch},
       long_walk({"push a batch that throws", S::kBoth, push_bad_batch}),
       {"reserve and commit", S::kBoth, reserve_and_commit},
       {"reserve and abort", S::kBoth, reserve_and_abort},

@@ -513,35 +513,7 @@ inline put_frame(start) {  /* beyond head, so that nobody sees it yet; x: where 
 #endif
   }
 }
-#ifdef WHOLE
-inline put_whole() {       /* W-54: a short frame, READY before anybody sees it */
-  d_step {
-    x = head; m = NEXT(i);
-    open_frame(x, READY, 0, EXTENT(m), m);
-#ifndef BUG_WHOLE_EARLY
-    do :: x < head + EXTENT(m) -> payload[O(x)] = m; x++ :: else -> break od
-#endif
-  };
-  MAYDIE;
-  d_step { head = head + EXTENT(m); x = 0; INVARIANT; sent[i]++; fate[m] = PENDING };
-#ifdef BUG_WHOLE_EARLY
-  MAYDIE;
-  d_step { x = head - EXTENT(m); do :: x < head -> payload[O(x)] = m; x++ :: else -> break od; x = 0 };
-#endif
-  MAYDIE;
-  d_step { m = 0; producers_lock = 0 }
-}
-#define PUT_WHOLE :: O(head) + EXTENT(NEXT(i)) <= CAP -> put_whole()
-#else
-#define PUT_WHOLE
-#endif
-inline put_and_publish() { /* W-54 */
-  if
-  PUT_WHOLE
-  :: true -> put_reserved()
-  fi
-}
-inline put_reserved() {    /* one store of head */
+inline put_and_publish() { /* W-54: one store of head */
 #ifdef BUG_HEAD_FIRST
   d_step { y = head; head = head + NEEDED(head, EXTENT(NEXT(i))) };
   MAYDIE;

@@ -220,15 +220,6 @@ def _locks() -> Iterator[Vector]:
         pop(pushed(64)),
         inspect(aborted=0, recovered=1),
     )
-    yield vector(
-        "dead_before_the_store_of_head_with_whole_frames",
-        "two short frames were written whole, READY, and not published: they never were",
-        replace(beyond, frames=[*two, frame(3), frame(4)], read=0, scan=0),
-        inspect(objects=2),
-        pop(*two),
-        push(64, 256),
-        pop(pushed(64)),
-    )
     leasing = [frame(1, "leased", owner=_ME), frame(2, "reserved", owner=id_of(1)), frame(3)]
     yield vector(
         "dead_before_the_store_of_scan",

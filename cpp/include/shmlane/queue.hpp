@@ -152,10 +152,12 @@ class SHMLANE_EXPORT Consumer : public QueueHandle {
   // As Producer; without a capacity a consumer that comes first waits for the producer to name one.
   explicit Consumer(std::string_view name, const ConsumerOptions& options = {});
 
-  // One copy of the next object. Throws Corrupt, Closed.
+  // One copy of the next object. Throws Corrupt, Closed; std::bad_alloc, and then the object goes back into the queue as if
+  // its consumer had died.
   [[nodiscard]] Taken<Object> pop(Timeout timeout = forever);
   [[nodiscard]] Taken<Object> try_pop() { return pop(no_wait); }
-  // Up to `max` objects, as soon as there is one; an empty vector means empty or ended: see ended().
+  // Up to `max` objects, as soon as there is one; an empty vector means empty or ended: see ended(). Less than there are
+  // if memory runs out or the last ones are corrupt.
   [[nodiscard]] std::vector<Object> pop_many(std::size_t max, Timeout timeout = forever);
 
   [[nodiscard]] Taken<Lease> acquire(Timeout timeout = forever);
