@@ -79,7 +79,7 @@ test-cpp: build-cpp ## Run the C++ tests
 
 # On pure, all of the tests are too long for this: those of the backends themselves, and what stands on them directly.
 PURE_SAMPLE = $(addprefix tests/python/test_,$(addsuffix .py,backend backend_objects backend_waits backend_stdio \
-  queue holds counters worlds exit interrupts))
+  queue holds counters worlds exit interrupts stream stream_waits tensor))
 
 test-py: build ## Run the Python tests and those across languages, and some of them on the pure backend, too
 	$(VENV)/python -m pytest -q --backend native --ignore=tests/packaging

@@ -38,12 +38,13 @@ PYTHON_FLOORS = [
 PURE_FLOORS = [
     ["os", "wire"],
     ["segment", "participants", "frame"],
-    ["arrays"],
+    ["array_header", "bell"],
     ["lock", "creation_lock", "waiting", "making", "copying", "plain"],
-    ["attachment", "ring*"],
-    ["queue_core"],
-    ["arguments", "handle", "holds", "stdio"],
-    ["producer", "consumer", "inspect"],
+    ["attachment", "ring*", "write_lock", "arrays"],
+    ["core"],
+    ["queue_core", "array_core", "stream_core"],
+    ["arguments", "handle", "hold", "holds", "stdio"],
+    ["producer", "consumer", "inspect", "stream", "tensor"],
     ["__init__"],
 ]
 

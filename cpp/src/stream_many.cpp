@@ -11,7 +11,7 @@ namespace shmlane {
 namespace {
 
 [[noreturn]] void throw_unsupported() {
-  throw SystemError("waiting for several streams at once needs futex_waitv, of Linux 5.16 and later; wait for one");
+  throw SystemError("waiting for several streams at once needs futex_waitv, of Linux 5.16, or threads; wait for fewer");
 }
 
 }  // namespace

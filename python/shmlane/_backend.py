@@ -14,8 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import UnsupportedType
-
 NAMES: Final = {
     "WIRE_VERSION": (),
     "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
@@ -24,18 +22,6 @@ NAMES: Final = {
     "Lease": ("metadata", "attempt", "nbytes", "plain_array"),
     "StdioWriter": ("write", "end"),
     "StdioReader": ("read", "offset"),
-    "list_segments": (),
-    "inspect_segment": (),
-    "remove_segment": (),
-    "remove_remains": (),
-    "reap_segment": (),
-    "has_membarrier": (),
-    "parse_frame": (),
-    "make_frame": (),
-}
-"""What every backend must have, and of its classes the methods; ``_native.pyi`` says what each does."""
-
-ARRAY_NAMES: Final = {
     "Stream": (
         *("name", "dtype", "shape", "nbytes", "slots", "owner", "closed", "count", "missed", "last_read", "stat"),
         *("set_dtype", "read", "write", "wait_after", "cancel_wait", "write_view", "clear", "live"),
@@ -51,8 +37,16 @@ ARRAY_NAMES: Final = {
     "list_streams": (),
     "unlink_tensor": (),
     "list_tensors": (),
+    "list_segments": (),
+    "inspect_segment": (),
+    "remove_segment": (),
+    "remove_remains": (),
+    "reap_segment": (),
+    "has_membarrier": (),
+    "parse_frame": (),
+    "make_frame": (),
 }
-"""What a backend with streams and tensors has beside that. The pure backend has none of it yet."""
+"""What every backend must have, and of its classes the methods; ``_native.pyi`` says what each does."""
 
 _HANDLE = ("name", "capacity", "closed", "close", "size", "stat", "wait", "cancel_wait")
 _TOLD = "SHMLANE_PURE_TOLD"  # for the processes that this one starts
@@ -119,14 +113,6 @@ def check(backend: ModuleType) -> None:
         raise ImportError(f"the backend {backend.__name__} lacks {', '.join(sorted(missing))}: another version")
 
 
-def arrays() -> Any:
-    """The active backend, if it has streams and tensors. Raises UnsupportedType."""
-    backend = _active()
-    if not hasattr(backend, "Stream"):
-        raise UnsupportedType(f"{backend.__name__} has no streams and tensors yet: use SHMLANE_BACKEND=native")
-    return backend
-
-
 def is_command() -> bool:
     """Whether this process is the command ``shmlane``, which tells people itself if there is no backend."""
     program = (sys.argv or [""])[0]
@@ -138,12 +124,7 @@ if TYPE_CHECKING:
     from . import _native
 
     active = _native
-
-    def _active() -> Any: ...
 else:
-
-    def _active() -> Any:
-        return sys.modules[__name__].active
 
     def __getattr__(name: str) -> Any:
         """``active`` is loaded when it is first used."""

@@ -132,7 +132,7 @@ class StdioReader:
     @property
     def offset(self) -> int: ...
 
-# ---- Streams and tensors: see ARRAY_NAMES in _backend.py
+# ---- Streams and tensors
 
 class WriteView:
     """The next value of a stream; supports the writable buffer protocol (64-byte aligned). It holds the stream's lock

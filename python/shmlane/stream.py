@@ -59,8 +59,8 @@ def create(
     Raises Exists, InvalidName, InvalidArgument, UnsupportedType, NoSpace, PermissionDenied, Foreign.
     """
     refuse_gpu(gpu_device)
-    options = {"slots": slots, "mode": mode, "auto_unlink": auto_unlink, "spin": spin}
-    native = _backend.arrays().Stream(name, dtype=describe(dtype), shape=check_shape(shape), **options)
+    options: dict[str, Any] = {"slots": slots, "mode": mode, "auto_unlink": auto_unlink, "spin": spin}
+    native = _backend.active.Stream(name, dtype=describe(dtype), shape=check_shape(shape), **options)
     return Stream(native, options)
 
 
@@ -75,7 +75,7 @@ def open(name: str, *, spin: float | None = None, gpu_device: Any = None) -> Str
 
 def unlink(name: str) -> None:
     """Remove a stream; silent if there is none. Raises WrongKind, PermissionDenied."""
-    _backend.arrays().unlink_stream(name)
+    _backend.active.unlink_stream(name)
 
 
 @contextmanager
@@ -101,15 +101,15 @@ def create_from_config(config: dict[str, Any], **options: Any) -> Stream:
 
 def list_streams() -> list[str]:
     """Names of all streams that may be read, sorted."""
-    names: list[str] = _backend.arrays().list_streams()
+    names: list[str] = _backend.active.list_streams()
     return names
 
 
 def wait_any(streams: Sequence[Stream], timeout: float | None = None) -> list[Stream]:
     """Wait until at least one of up to 128 streams has a value that its handle has not read; all that have, [] on
-    time-out. Raises SystemError on Linux before 5.16.
+    time-out. Costs a thread for each while it waits, on Linux before 5.16.
     """
-    found = _backend.arrays().wait_any([one._native for one in streams], timeout)
+    found = _backend.active.wait_any([one._native for one in streams], timeout)
     return [streams[index] for index in found]
 
 

@@ -237,4 +237,4 @@ class _Changes:
 
 def open_stream(name: str, spin: float | None = None) -> Stream:
     """A handle of a stream that exists."""
-    return Stream(_backend.arrays().Stream(name, spin=spin), {"spin": spin})
+    return Stream(_backend.active.Stream(name, spin=spin), {"spin": spin})

@@ -184,7 +184,7 @@ def create_shared_tensor(
         source = source.astype(dtype)
     kind = source.dtype if source is not None else np.dtype(np.float32 if dtype is None else dtype)
     lengths = source.shape if source is not None else check_shape(shape)  # type: ignore[arg-type]
-    native = _backend.arrays().Tensor(name, dtype=describe(kind), shape=lengths, mode=mode, auto_unlink=auto_unlink)
+    native = _backend.active.Tensor(name, dtype=describe(kind), shape=lengths, mode=mode, auto_unlink=auto_unlink)
     tensor = Tensor(native, writable=True)
     if source is not None:
         np.copyto(tensor.array, source)
@@ -202,7 +202,7 @@ def attach_shared_tensor(
     Raises NotFound, WrongKind, WrongType (another shape or dtype), PermissionDenied, Foreign, Corrupt, WrongVersion,
     WrongLayout, TooManyParticipants.
     """
-    tensor = Tensor(_backend.arrays().Tensor(name, writable=writable), writable)
+    tensor = Tensor(_backend.active.Tensor(name, writable=writable), writable)
     found = tensor.array
     wrong_shape = shape is not None and found.shape != check_shape(shape)
     if wrong_shape or (dtype is not None and found.dtype != np.dtype(dtype)):
@@ -214,7 +214,7 @@ def attach_shared_tensor(
 
 def list_tensors() -> builtins.list[str]:
     """Names of all tensors that may be read, sorted."""
-    names: builtins.list[str] = _backend.arrays().list_tensors()
+    names: builtins.list[str] = _backend.active.list_tensors()
     return names
 
 
@@ -227,7 +227,7 @@ def cleanup(*names: str) -> builtins.list[str]:
     Raises WrongKind, PermissionDenied.
     """
     if names:
-        return [name for name in names if _backend.arrays().unlink_tensor(name)]
+        return [name for name in names if _backend.active.unlink_tensor(name)]
     gone = []
     for name in list_tensors():
         with suppress(Error):  # it went away meanwhile, or is another user's

@@ -20,9 +20,6 @@ from shmlane import _backend
 BACKENDS = {"native": "shmlane._native", "pure": "shmlane._pure"}
 """Each is imported by its own name, so that a missing one fails instead of another being tested twice."""
 
-ARRAY_BACKENDS = ["native"]
-"""Those that have streams and tensors; their tests parametrize ``backend`` with it."""
-
 SHARED_MEMORY = Path("/dev/shm")
 
 # For the processes that tests start with the spawn method: they import `workers` by name.
@@ -37,7 +34,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_backend, "active", module)
     monkeypatch.setenv("SHMLANE_BACKEND", request.param)
     for other in BACKENDS.keys() - {request.param}:
-        for name in ("Producer", "Consumer", "StdioWriter", "StdioReader"):
+        for name in ("Producer", "Consumer", "StdioWriter", "StdioReader", "Stream", "Tensor"):
             with suppress(ImportError):  # who asks for the other one meets the error
                 monkeypatch.setattr(f"{BACKENDS[other]}.{name}", _refuse)
     yield module

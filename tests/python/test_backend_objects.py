@@ -45,15 +45,10 @@ def holds(name: str) -> int:
     return sum(len(participant["holds"]) for participant in _backend.active.inspect_segment(name)["participants"])
 
 
-def _missing_on_purpose() -> set[str]:
-    return set() if hasattr(_backend.active, "Stream") else set(_backend.ARRAY_NAMES)
-
-
 def test_every_name_of_the_stub_exists() -> None:
     stub = ast.parse((Path(shmlane.__file__).parent / "_native.pyi").read_text())
-    named = [node for node in stub.body if getattr(node, "name", None) not in _missing_on_purpose()]
-    classes = {node.name: node for node in named if isinstance(node, ast.ClassDef)}
-    for node in named:
+    classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
+    for node in stub.body:
         if isinstance(node, ast.FunctionDef):
             assert hasattr(_backend.active, node.name), node.name
         if isinstance(node, ast.AnnAssign):

@@ -16,15 +16,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import workers
-from conftest import ARRAY_BACKENDS, BACKENDS
+from conftest import BACKENDS
 from PIL import Image
 from test_cli import run
 
 from shmlane import doctor, stream, tensor
 
 PATIENCE = 60.0
-
-made = pytest.mark.parametrize("backend", ARRAY_BACKENDS, indirect=True)
 
 
 @pytest.fixture(params=BACKENDS)
@@ -40,7 +38,6 @@ def arrays(name: str) -> Iterator[tuple[stream.Stream, tensor.Tensor]]:
         yield s, t
 
 
-@made
 def test_every_backend_finds_the_same_facts(arrays: tuple[stream.Stream, tensor.Tensor], looker: ModuleType) -> None:
     s, t = arrays
     with s.locked(), t.read_locked():
@@ -56,7 +53,6 @@ def test_every_backend_finds_the_same_facts(arrays: tuple[stream.Stream, tensor.
     assert looker.inspect_segment(s.name)["participants"][0]["locks"] == []
 
 
-@made
 def test_the_dead_are_reaped_by_the_doctor_of_every_backend(name: str, looker: ModuleType) -> None:
     with stream.stream(name, 1) as s:
         process = get_context("spawn").Process(target=workers.hold_stream, args=(name,))
@@ -73,7 +69,6 @@ def test_the_dead_are_reaped_by_the_doctor_of_every_backend(name: str, looker: M
         assert not looker.remove_remains(name)
 
 
-@made
 def test_ls_and_stat_show_streams_and_tensors(arrays: tuple[stream.Stream, tensor.Tensor]) -> None:
     s, t = arrays
     lines = {line.split()[0]: line for line in run("ls").stdout.splitlines()}
@@ -86,7 +81,6 @@ def test_ls_and_stat_show_streams_and_tensors(arrays: tuple[stream.Stream, tenso
     assert json.loads(run("stat", s.name, "--json").stdout)["count"] == 1
 
 
-@made
 def test_top_shows_streams_and_tensors(arrays: tuple[stream.Stream, tensor.Tensor]) -> None:
     s, t = arrays
     rows = {line.split()[0]: line.split() for line in run("top", "--once", "-i", "0.05").stdout.splitlines() if line}
@@ -94,14 +88,12 @@ def test_top_shows_streams_and_tensors(arrays: tuple[stream.Stream, tensor.Tenso
     assert rows[t.name][1] == "-"
 
 
-@made
 def test_rm_removes_a_stream_that_nobody_uses(name: str) -> None:
     stream.create(name, 1).close()
     assert run("rm", name).returncode == 0
     assert name not in stream.list_streams()
 
 
-@made
 def test_watch_prints_rate_age_and_numbers(name: str) -> None:
     with stream.stream(name, 3) as s:
         assert "never written" in run("watch", name, "-n", "1", "-i", "0.01").stdout
@@ -114,7 +106,6 @@ def test_watch_prints_rate_age_and_numbers(name: str) -> None:
         assert look["age"] > 0
 
 
-@made
 def test_watch_writes_pictures(name: str, tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     with stream.stream(name, (4, 6, 3), np.uint8) as s:
@@ -132,14 +123,12 @@ def test_watch_writes_pictures(name: str, tmp_path: Path) -> None:
         assert "no picture" in done.stderr
 
 
-@made
 def test_watch_says_that_there_is_no_such_stream(name: str) -> None:
     done = run("watch", name)
     assert done.returncode == 1
     assert name in done.stderr
 
 
-@made
 def test_the_doctor_knows_streams_in_use_unused_and_held_by_who_is_stopped(name: str) -> None:
     s = stream.create(name, 1)
     try:

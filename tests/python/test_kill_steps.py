@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 import pytest
 import victims
@@ -36,6 +37,16 @@ def points_in_the_sources() -> set[str]:
     return {name for path in sources for name in re.findall(r'SHMLANE_CRASH_POINT\("([^"]+)"\)', path.read_text())}
 
 
+@dataclass
+class Death:
+    scene: str
+    point: str = ""  # none: it lives
+    turn: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.scene}, killed at {self.point}:{self.turn}"
+
+
 class Zygote:
     """A warm process that forks one victim at a time."""
 
@@ -47,7 +58,15 @@ class Zygote:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, scene: str, name: str, ledger: Path, **environment: str) -> int:
+    def bring_about(self, death: Death, name: str, ledger: Path, log: Path) -> bool:
+        """Whether the victim died where it should; one that should not logs what it passes."""
+        at = f"{death.point}:{death.turn}" if death.point else ""
+        environment = {"SHMLANE_CRASH_AT": at} if at else {"SHMLANE_CRASH_LOG": str(log)}
+        status = self._run(death.scene, name, ledger, **environment)
+        assert status == 0 or (at and status == -9), f"the victim ended with {status}"
+        return status == -9
+
+    def _run(self, scene: str, name: str, ledger: Path, **environment: str) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([scene, name, str(ledger), environment]) + "\n")
@@ -58,14 +77,13 @@ class Zygote:
         self._process.communicate()
 
 
-@dataclass
-class Death:
-    scene: str
-    point: str = ""  # none: it lives
-    turn: int = 0
+class Judged(Protocol):
+    """What is around one victim, and how it fares after the victim's death."""
 
-    def __str__(self) -> str:
-        return f"{self.scene}, killed at {self.point}:{self.turn}"
+    log: Path
+
+    def run(self, zygote: Zygote) -> bool:
+        """Whether the victim died where it should."""
 
 
 class World:
@@ -85,10 +103,7 @@ class World:
             rx = Consumer(self.name, CAPACITY, max_attempts=255)
             tx = Producer(self.name, wait_for_consumer=None)
             others = [rx, tx]
-        at = f"{self.death.point}:{self.death.turn}" if self.death.point else ""
-        environment = {"SHMLANE_CRASH_AT": at} if at else {"SHMLANE_CRASH_LOG": str(self.log)}
-        status = zygote.run(self.death.scene, self.name, self.ledger, **environment)
-        assert status == 0 or (at and status == -9), f"the victim ended with {status}"
+        died = zygote.bring_about(self.death, self.name, self.ledger, self.log)
         if others:
             self.transfer(tx, rx, "survivor", 16)
         with Consumer(self.name, max_attempts=255) as new_rx:
@@ -106,7 +121,7 @@ class World:
                 handle.close()
         self.judge()
         assert left_over(self.name + ".") == []
-        return status == -9
+        return died
 
     def transfer(self, tx: Producer, rx: Consumer, pusher: str, count: int) -> None:
         """All objects, past whatever the victim left behind."""
@@ -157,34 +172,34 @@ class World:
 
 
 def run_worlds(
-    deaths: list[Death], name: str, folder: Path, zygotes: list[Zygote]
-) -> Iterator[tuple[Death, World, bool]]:
+    deaths: list[Death], name: str, folder: Path, zygotes: list[Zygote], make_world: Callable[..., Any] = World
+) -> Iterator[tuple[Death, Any, bool]]:
     """Runs one world for each death, some at once."""
-    todo: queue.SimpleQueue[World] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[tuple[World, bool | BaseException]] = queue.SimpleQueue()
+    todo: queue.SimpleQueue[tuple[Death, Judged]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Death, Judged, bool | BaseException]] = queue.SimpleQueue()
     for number, death in enumerate(deaths):
-        todo.put(World(f"{name}-{len(deaths)}-{number}", death, folder))
+        todo.put((death, make_world(f"{name}-{len(deaths)}-{number}", death, folder)))
 
     def work(zygote: Zygote) -> None:
         while True:
             try:
-                world = todo.get_nowait()
+                death, world = todo.get_nowait()
             except queue.Empty:
                 return
             try:
-                ended.put((world, world.run(zygote)))
+                ended.put((death, world, world.run(zygote)))
             except BaseException as error:
-                ended.put((world, error))
+                ended.put((death, world, error))
 
     threads = [threading.Thread(target=work, args=(zygote,)) for zygote in zygotes]
     for thread in threads:
         thread.start()
     try:
         for _ in deaths:
-            world, outcome = ended.get()
+            death, world, outcome = ended.get()
             if isinstance(outcome, BaseException):
-                raise AssertionError(f"{world.death}: {outcome!r}") from outcome
-            yield world.death, world, outcome
+                raise AssertionError(f"{death}: {outcome!r}") from outcome
+            yield death, world, outcome
     finally:
         while not todo.empty():
             try:

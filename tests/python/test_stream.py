@@ -12,12 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ARRAY_BACKENDS, left_over
+from conftest import left_over
 
 import shmlane
 from shmlane import Closed, Exists, InvalidArgument, NotFound, Removed, Stream, Unlocked, UnsupportedType, stream
-
-pytestmark = pytest.mark.parametrize("backend", ARRAY_BACKENDS, indirect=True)
 
 
 @pytest.fixture

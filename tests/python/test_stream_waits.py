@@ -19,15 +19,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 import workers
-from conftest import ARRAY_BACKENDS
 
 from shmlane import Closed, Removed, Stream, TimedOut, Unlocked, stream
 
 SPAWN = get_context("spawn")
 PATIENCE = 60.0
-
-
-pytestmark = pytest.mark.parametrize("backend", ARRAY_BACKENDS, indirect=True)
 
 
 @pytest.fixture
@@ -170,6 +166,16 @@ def test_wait_any_gives_all_streams_with_something_unread(name: str) -> None:
     assert stream.wait_any(streams) == streams[1:]
     streams[1].read()
     assert stream.wait_any(streams) == [streams[2]]
+
+
+def test_wait_any_works_where_the_kernel_knows_no_futex_waitv(name: str) -> None:
+    streams = [stream.create(name + str(i), 1) for i in range(6)]
+    process = start(workers.wait_for_any_without_futex_waitv, [one.name for one in streams])
+    streams[0].read_after(0, PATIENCE)
+    time.sleep(0.02)
+    streams[3].write([1])
+    assert streams[5].read_after(0, PATIENCE).tolist() == [2]
+    end(process)
 
 
 def test_closing_and_unlinking_end_the_waits_of_other_threads(name: str) -> None:

@@ -13,15 +13,12 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import workers
-from conftest import ARRAY_BACKENDS, left_over
+from conftest import left_over
 
 from shmlane import Closed, Exists, InvalidArgument, NotFound, TensorPool, TimedOut, UnsupportedType, errors, tensor
 
 SPAWN = get_context("spawn")
 PATIENCE = 60.0
-
-
-pytestmark = pytest.mark.parametrize("backend", ARRAY_BACKENDS, indirect=True)
 
 
 @pytest.fixture

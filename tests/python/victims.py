@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import opcodes
+from array_scenes import ARRAY_SCENES
 
 CAPACITY = 8192
 PUSHERS = ("victim", "predecessor", "survivor", "newcomer")
@@ -297,7 +298,7 @@ def act(scene: str, queue: str, ledger: str, environment: dict[str, str]) -> int
         os.environ.update(environment)
         try:
             with opcodes.watched(environment) if PURE else contextlib.nullcontext():
-                SCENES[scene](Actor(queue, Ledger(ledger)))
+                {**SCENES, **ARRAY_SCENES}[scene](Actor(queue, Ledger(ledger)))
             status = 0
         except BaseException:
             traceback.print_exc()

@@ -170,7 +170,7 @@ class SHMLANE_EXPORT StreamLocks {
 SHMLANE_EXPORT std::optional<StreamLocks> locked_many(std::span<Stream* const> streams, Timeout timeout = forever);
 
 // Waits until at least one of up to 128 streams has a value that its handle has not read; returns the places of all that
-// have, none on time-out. Throws SystemError on Linux before 5.16.
+// have, none on time-out. Costs a thread for each while it waits, on Linux before 5.16.
 SHMLANE_EXPORT std::vector<std::size_t> wait_any(std::span<Stream* const> streams, Timeout timeout = forever);
 
 // Removes a stream; false if there is none. Throws WrongKind for anything else of that name, PermissionDenied.

@@ -18,7 +18,8 @@ enum class FutexWait : std::uint8_t { kWoken, kTimedOut, kInterrupted, kUnsuppor
 
 // Sleeps while the word is what was seen, until `until_ns` of the monotonic clock. May wake without a reason.
 FutexWait futex_wait(const FutexWord& futex, std::int64_t until_ns) noexcept;
-// The same with several words, at most kMostFutexes; wakes when one of them is woken or has changed.
+// The same with several words, at most kMostFutexes; wakes when one of them is woken or has changed. On Linux before 5.16
+// it starts a thread for each, and is kUnsupported only if that cannot be.
 FutexWait futex_wait_any(std::span<const FutexWord> futexes, std::int64_t until_ns) noexcept;
 void futex_wake_all(std::uint64_t& word) noexcept;
 

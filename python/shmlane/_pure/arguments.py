@@ -55,14 +55,19 @@ def to_bytes(metadata: Any) -> bytes:
     return metadata
 
 
-def queue_options(capacity: Any, stale: str, mode: Any, unlink: bool) -> AttachOptions:
-    """The options that both ends have."""
+def to_mode(mode: Any) -> int:
+    """Permissions. Raises InvalidArgument."""
     permissions = to_unsigned(mode, "mode")
     if permissions > _PERMISSIONS:
         raise InvalidArgument("mode has more than permissions; give 0o600 to 0o777")
+    return permissions
+
+
+def queue_options(capacity: Any, stale: str, mode: Any, unlink: bool) -> AttachOptions:
+    """The options that both ends have."""
     return attach_options(
         body_size=None if capacity is None else to_unsigned(capacity, "capacity"),
         stale=to_choice(stale, "stale", {word: word for word in ("auto", "keep", "replace")}),
-        mode=permissions,
+        mode=to_mode(mode),
         unlink=bool(unlink),
     )

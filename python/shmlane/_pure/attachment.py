@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .._log import logger
-from ..errors import Closed, Corrupt, NotFound
+from ..errors import Closed, Corrupt, Exists, NotFound
 from . import making, wire
 from .creation_lock import under_creation_lock
 from .os import fork
@@ -23,7 +23,7 @@ from .os.shm import ShmFile, open_file, open_or_create_file
 from .participants import NOBODY, ParticipantPolicy, Participants
 from .segment import Segment, file_name_of, semaphore_name
 from .waiting import WaitPlace
-from .wire import RingControl, SegmentHeader, SegmentState
+from .wire import Kind, RingControl, SegmentHeader, SegmentState
 
 _FLAGS = SegmentHeader.flags >> 2
 
@@ -31,8 +31,8 @@ _FLAGS = SegmentHeader.flags >> 2
 @dataclass
 class AttachOptions:
     kind: int
-    role: int
-    count_objects: Callable[[Segment], int]
+    role: int = 0
+    count_objects: Callable[[Segment], int] = lambda _: 0
     """How many objects wait in a segment whose body is mapped and in which nobody lives."""
     body_size: int | None = None
     """Asked for; None: take what is there."""
@@ -42,7 +42,16 @@ class AttachOptions:
     mode: int = 0o600
     create: bool = True
     """False: raise NotFound if there is no segment yet."""
+    exclusive: bool = False
+    """Raise Exists if there is one that is laid out."""
     unlink: bool = True
+    owned: bool = False
+    """Remove the segment at leaving, whoever else lives in it."""
+    write_body: bool = True
+    describe_body: Callable[[Segment], None] = lambda _: None
+    """Called when the body is laid out, before it is published."""
+    check_body: Callable[[Segment], None] | None = None
+    """Called of a body that is there, or is laid out; None: there need not be one."""
     policy: ParticipantPolicy = field(default_factory=ParticipantPolicy)
 
 
@@ -50,6 +59,7 @@ class Attachment:
     """Raises what the constructor of a Producer says."""
 
     items: WaitPlace
+    """Of a queue alone, as ``space``."""
     space: WaitPlace
 
     def __init__(self, name: str, options: AttachOptions, renewed: Callable[[int], None]) -> None:
@@ -60,6 +70,7 @@ class Attachment:
         self._me = NOBODY
         self._generation = fork.generation
         self._notes: list[tuple[int, str]] = []
+        self._places: tuple[WaitPlace, ...] = ()
         if options.body_size is not None:
             options.body_size = making.whole_pages(options.body_size)
         file_name = file_name_of(name)
@@ -99,12 +110,17 @@ class Attachment:
             making.make(file, self.name, self._options.kind, self._options.mode)
         self.segment = Segment(self.name, file)
         self.segment.check(self._options.kind)
+        self.segment.body_writable = self._options.write_body
         self.participants = Participants(self.segment.head, file)
         if self.segment.state == SegmentState.REMOVED or not self._worth_keeping(just_made):
             making.require_removable(file, self.name)
             making.retire(self.segment)
             return False
-        making.lay_out(self.segment, just_made, self._options.body_size, self._options.default_body_size)
+        if self._options.exclusive and self.segment.state == SegmentState.READY:
+            raise Exists(
+                f"there is a segment named '{self.name}' already; open it, choose another name, or remove it first"
+            )
+        self._lay_out(just_made)
         self._join()
         return True
 
@@ -141,14 +157,26 @@ class Attachment:
         )
         return False
 
+    def _lay_out(self, just_made: bool) -> None:
+        options = self._options
+        making.lay_out(self.segment, just_made, options.body_size, options.default_body_size, options.describe_body)
+        if options.check_body is None:
+            return
+        if self.segment.body is None:
+            raise NotFound(f"'{self.name}' is only half made: its maker died")
+        options.check_body(self.segment)
+
     def _join(self) -> None:
         """Claim an entry, with what a participant needs to sleep and be woken."""
         head = self.segment.head
         if not register_barrier():
             head.add_bits(_FLAGS, wire.FLAG_FULL_FENCE)
-        if not hasattr(self, "space"):
+        if self._options.kind != Kind.QUEUE:
+            self.participants.reap_dead()
+        elif not self._places:
             self.items = self._place("items", RingControl.items_waiters)
             self.space = self._place("space", RingControl.space_waiters)
+            self._places = (self.items, self.space)
         self._me = self.participants.claim(self._options.role, self._options.policy)
         self.wake_everybody()
 
@@ -159,8 +187,9 @@ class Attachment:
         return WaitPlace(segment.head, wire.CONTROL_OFFSET + waiters, semaphore)
 
     def wake_everybody(self) -> None:
-        self.items.wake_all()
-        self.space.wake_all()
+        """Who comes and goes tells nobody anything in a stream or a tensor: there is no place there."""
+        for place in self._places:
+            place.wake_all()
 
     # ---- Leaving -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +219,7 @@ class Attachment:
             under_creation_lock(self.segment.file.fd, self.name, lambda: self._leave_locked(settle))
         except Exception as error:
             # Some frames may still be ours: with the entry's word as it is, the others settle them as after a death.
-            self._note(logging.WARNING, f"queue '{self.name}': left without tidying up: {error}")
+            self._note(logging.WARNING, f"'{self.name}': left without tidying up: {error}")
         self.participants.unlock_own_byte(self._me)
         self.wake_everybody()
 
@@ -201,7 +230,8 @@ class Attachment:
         finished = settle()
         # Another user's segment stays for its owner: as removed, with its name still there, it would be in the way.
         may_remove = self._options.unlink and segment.file.removable()
-        if last and served and finished and may_remove and segment.state != SegmentState.REMOVED:
+        unwanted = self._options.owned or (last and served and finished)
+        if unwanted and may_remove and segment.state != SegmentState.REMOVED:
             making.retire(segment)
         self.participants.free_entry(self._me)
 
@@ -225,8 +255,9 @@ class Attachment:
                     f"'{self.name}' cannot be used in this forked child, whose descriptors were closed or which has "
                     "no /proc; open a new handle"
                 )
-            self.items.forget()
-            self.space.forget()
+            for place in self._places:
+                place.forget()
+            self._options.owned = False  # that is the parent
             under_creation_lock(self.segment.file.fd, self.name, self._join)
             self._renewed(self._me)
             self._generation = fork.generation

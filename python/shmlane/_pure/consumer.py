@@ -12,11 +12,12 @@ from .._log import logger
 from ..errors import Corrupt, Empty, InvalidArgument
 from . import plain, wire
 from .arguments import describe_wait, queue_options, to_choice, to_timeout, to_unsigned
-from .handle import Handle
+from .core import Use
+from .handle import QueueHandle
 from .holds import Lease, make_lease
 from .os import clock
 from .participants import ParticipantPolicy
-from .queue_core import QueueCore, Use, Waited
+from .queue_core import QueueCore, Waited
 from .ring import Place, Ring
 from .waiting import SLICE_NS
 from .wire import METADATA_OFFSET, OnDeath, ParticipantEntry
@@ -45,7 +46,7 @@ class _Frame(NamedTuple):
 
 
 @final
-class Consumer(Handle):
+class Consumer(QueueHandle):
     """The reading end of a queue of frames."""
 
     def __init__(

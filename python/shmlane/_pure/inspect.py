@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import Corrupt, Error, NotFound
 from . import arrays, wire
+from .bell import ring_bells
 from .creation_lock import under_creation_lock
 from .making import require_removable, retire
 from .os.barrier import register_barrier
@@ -62,7 +63,7 @@ def inspect_segment(name: str) -> dict[str, Any]:
     info |= _header_facts(segment)
     table = Participants(segment.head, file)
     participants = [_participant(table, i, segment) for i in range(table.used()) if table.word(i).live]
-    look = _look_at_ring if arrays.kind_of(segment) == Kind.QUEUE else _look_at_array
+    look = _look_at_ring if segment.kind == Kind.QUEUE else _look_at_array
     return info | look(segment, table, participants) | {"participants": participants}
 
 
@@ -85,7 +86,7 @@ def _look_at_array(segment: Segment, table: Participants, _: list[dict[str, Any]
     if not segment.map_body():
         return stat
     facts = arrays.array_facts(segment)
-    if arrays.kind_of(segment) == Kind.STREAM:
+    if segment.kind == Kind.STREAM:
         stat |= {"pushed": facts["count"], "pushed_bytes": facts["count"] * facts["nbytes"]}
     return stat | facts | arrays.waiters(segment) | {"capacity": segment.capacity, "used": segment.capacity}
 
@@ -132,7 +133,7 @@ def _participant(table: Participants, index: int, segment: Segment) -> dict[str,
         return segment.get(wire.CONTROL_OFFSET + lock) == participant or inside
 
     def locks() -> list[str]:
-        if arrays.kind_of(segment) != Kind.QUEUE:
+        if segment.kind != Kind.QUEUE:
             busy = segment.get_half(Participants.at(index, ParticipantEntry.consumers_busy))
             return arrays.locks(segment, participant, busy)
         return [side for side, words in _SIDES.items() if holds(*words)]
@@ -222,7 +223,7 @@ def remove_remains(name: str, force: bool = False) -> bool:
             return False
         if force or segment.state in (SegmentState.EMPTY, SegmentState.REMOVED):
             return True
-        if arrays.kind_of(segment) != Kind.QUEUE:  # the value of a stream outlives whoever wrote it
+        if segment.kind != Kind.QUEUE:  # the value of a stream outlives whoever wrote it
             return False
         return table.find_dead(NOBODY) is not None and (not segment.map_body() or count_objects(segment) == 0)
 
@@ -252,7 +253,7 @@ def _reap_array(name: str) -> int:
         segment = Segment(name, file)
         segment.check(0)
         reaped = Participants(segment.head, file).reap_dead()
-        arrays.ring_bells(segment)
+        ring_bells(segment)
         return reaped
 
     return under_creation_lock(file.fd, name, work)

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os as system
+from collections.abc import Callable
 
 from ..errors import CapacityMismatch, InvalidArgument, PermissionDenied
 from . import wire
-from .arrays import ring_bells
+from .bell import ring_bells
 from .os.process import random_u64, unix_time_ns
 from .os.semaphore import NamedSemaphore, remove_semaphore
 from .os.shm import Memory, ShmFile, remove_file
 from .segment import Segment, file_name_of, semaphore_name
-from .wire import SegmentHeader, SegmentState
+from .wire import Kind, SegmentHeader, SegmentState
 
 _LARGEST_BODY = 1 << 46
 _MAGIC = SegmentHeader.magic >> 3
@@ -46,8 +47,9 @@ def make(file: ShmFile, name: str, kind: int, mode: int) -> None:
         segment_id = random_u64()
         head.words[_MAGIC] = wire.MAGIC
         _write_header(head, segment_id, kind, mode)
-        for which in ("items", "space"):
-            NamedSemaphore(semaphore_name(name, segment_id, which), mode)
+        if kind == Kind.QUEUE:
+            for which in ("items", "space"):
+                NamedSemaphore(semaphore_name(name, segment_id, which), mode)
         head.halves[_STATE] = SegmentState.HEADER
     except BaseException:
         _remove_semaphores(name, segment_id)
@@ -66,8 +68,12 @@ def _write_header(head: Memory, segment_id: int, kind: int, mode: int) -> None:
     head.halves[SegmentHeader.mode >> 2] = mode
 
 
-def lay_out(segment: Segment, just_made: bool, wanted: int | None, default: int) -> None:
-    """The state is stored last, so that a death before it leaves a header that anybody can lay out (W-75)."""
+def lay_out(
+    segment: Segment, just_made: bool, wanted: int | None, default: int, describe: Callable[[Segment], None]
+) -> None:
+    """``describe`` writes what must stand there before the body is published. The state is stored last, so that a death
+    before it leaves a header that anybody can lay out (W-75).
+    """
     if segment.map_body():
         if wanted is not None and wanted != segment.capacity:
             raise CapacityMismatch(
@@ -84,6 +90,7 @@ def lay_out(segment: Segment, just_made: bool, wanted: int | None, default: int)
         if just_made:
             retire(segment)
         raise
+    describe(segment)
     segment.head.words[SegmentHeader.body_size >> 3] = size
     segment.set_state(SegmentState.READY)
     segment.map_body()

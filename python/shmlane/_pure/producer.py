@@ -11,12 +11,13 @@ from ..errors import Corrupt, Full, NoConsumers, TooLarge
 from . import wire
 from .arguments import describe_wait, queue_options, to_bytes, to_choice, to_timeout, to_unsigned
 from .copying import copy_in, to_part
+from .core import Use
 from .frame import FrameExtents, frame_extents
-from .handle import Handle
+from .handle import QueueHandle
 from .holds import Reservation, make_reservation
 from .os import clock
 from .plain import PlainFrame, describe
-from .queue_core import QueueCore, Use, Waited
+from .queue_core import QueueCore, Waited
 from .ring import Place, Ring
 from .ring_frames import Limits
 from .waiting import SLICE_NS
@@ -36,7 +37,7 @@ class _Outgoing(NamedTuple):
 
 
 @final
-class Producer(Handle):
+class Producer(QueueHandle):
     """The writing end of a queue of frames."""
 
     def __init__(

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Producer and Consumer share: an attachment, its ring, waiting, and the count of who still uses them."""
+"""What Producer and Consumer share: a participant in a queue, its ring, reaping and waiting."""
 
 from __future__ import annotations
 
 import enum
-import itertools
 import logging
-import threading
 import time
-import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NoReturn
 
 from .._log import logger
 from ..errors import Closed, Evicted, TimedOut
 from . import wire
-from .attachment import Attachment, AttachOptions
+from .attachment import AttachOptions
+from .core import Core
 from .os import clock
 from .os.process import ONLINE_CORES
 from .os.semaphore import Wait
@@ -30,17 +28,10 @@ from .wire import Kind, ParticipantEntry
 _SPIN_NS = 30_000  # about what it costs to be woken
 _LONGEST_SPIN_NS = 2_000_000
 _LOCK_PATIENCE_NS = 1_000_000_000
-_CLOSE_TRIES = 300
-_CLOSE_PAUSE = 0.001  # seconds
 
 COUNTERS = (
     "pushed", "pushed_bytes", "aborted", "popped", "popped_bytes", "dropped", "redelivered", "waits", "recovered",
 )  # fmt: skip
-
-
-_keys = itertools.count()
-_attached: set[QueueCore] = set()
-"""Those that have not left yet: the garbage collector takes things in any order, so it must take none they need."""
 
 
 class Waited(enum.Enum):
@@ -49,135 +40,34 @@ class Waited(enum.Enum):
     CANCELLED = 2
 
 
-class Use:
-    """A call under way, which keeps the participant attached. Raises Closed."""
-
-    _core: QueueCore | None = None
-
-    def __init__(self, core: QueueCore) -> None:
-        if core.closed and core.attachment.inherited:
-            core.throw_closed()  # a child must not become a participant by a handle that is closed
-        self.me = core.attachment.me
-        self._key = next(_keys)
-        self._core = core
-        core.calls[self._key] = weakref.ref(self)
-        # Counted first, looked second: close() does it the other way round, so one of us sees the other.
-        if core.closed:
-            self.__exit__()
-            core.throw_closed()
-
-    def __enter__(self) -> Use:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._core is not None:
-            self._core.end_call(self._key)
-
-    def __del__(self) -> None:
-        self.__exit__()
-
-
-class Hold(NamedTuple):
-    """A lease or a reservation: it keeps the participant attached, too."""
-
-    who: weakref.ref[Any]
-    me: int
-    end: Callable[[], None]
-    """Gives the frame back; nothing, if that was done before."""
-
-
-class QueueCore:
+class QueueCore(Core):
     """Thread-safe. The participant leaves when its handle is closed and the last call, lease, reservation is over."""
 
     def __init__(self, name: str, role: int, options: AttachOptions) -> None:
-        self._closing = threading.RLock()
-        self.closed = False
-        self.calls: dict[int, weakref.ref[Use]] = {}
-        self.holds: dict[int, Hold] = {}
-        self._cancellations = 0
         self._reaped_at = 0
         self._ring: Ring | None = None
-        self._counted_for = 0
         options.kind, options.role = Kind.QUEUE, role
-        self.attachment = Attachment(name, options, self._renewed)
-        self._counted_for = me = self.attachment.me
-        _attached.add(self)
+        super().__init__(name, options)
         if self.ring is not None:
-            self.reap_all(me)
-
-    @property
-    def name(self) -> str:
-        return self.attachment.name
-
-    @property
-    def participants(self) -> Participants:
-        return self.attachment.participants
+            self.reap_all(self._counted_for)
 
     # ---- Who uses it -------------------------------------------------------------------------------------------------
-
-    def end_call(self, key: int) -> None:
-        if self.calls.pop(key, None) is not None:
-            self._leave_if_unused()
-
-    def hold(self, who: Any, me: int, end: Callable[[], None]) -> int:
-        """``who`` holds a frame from now on; gives the key to end that."""
-        key = next(_keys)
-        self.holds[key] = Hold(weakref.ref(who), me, end)
-        return key
-
-    def end_hold(self, key: int) -> None:
-        """Idempotent. After a fork it is the parent's to end."""
-        hold = self.holds.get(key)
-        if hold is not None and self.owns(hold.me):
-            hold.end()
-            self.holds.pop(key, None)
-            self._leave_if_unused()
-
-    def sweep(self) -> None:
-        """End what is over already, if an exception of a signal's handler came into its last moment."""
-        for key in [key for key, call in list(self.calls.items()) if call() is None]:
-            self.end_call(key)
-        for key in [key for key, hold in list(self.holds.items()) if hold.who() is None]:
-            self.end_hold(key)
-
-    def _leave_if_unused(self) -> None:
-        if self.closed and not self.calls and not self.holds:
-            self.attachment.leave(self._settle)
-            _attached.discard(self)
 
     def alone(self) -> bool:
         """Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock."""
         # First the calls: what is held by then by one that ended was noted before it did.
         return len(self.calls) == 1 and not self.holds
 
-    def owns(self, me: int) -> bool:
-        """Whether a hold of the participant ``me`` is this process's to end; after a fork it is the parent's."""
-        return not self.attachment.inherited and me == self._counted_for
-
     def _renewed(self, me: int) -> None:
-        # What the parent's threads had under way is not under way in the child.
-        self._closing = threading.RLock()
-        self.calls, self.holds = {}, {}
-        self._counted_for = me
+        super()._renewed(me)
         if self._ring is not None:
             self._ring.forget_holds()
 
-    def close(self) -> None:
-        """Waits a moment for the calls that it ends, so that a process that exits next has left before."""
-        with self._closing:
-            closed, self.closed = self.closed, True
-        if self.attachment.inherited:
-            _attached.discard(self)
-            return
-        if not closed:
-            self.attachment.drop_role()
-            self.cancel_waits()
-        self.sweep()
-        for _ in range(0 if closed else _CLOSE_TRIES):
-            if not self.calls:
-                break
-            time.sleep(_CLOSE_PAUSE)
-        self._leave_if_unused()
+    def _give_up(self) -> None:
+        self.attachment.drop_role()
+
+    def _wake_waiters(self) -> None:
+        self.attachment.wake_everybody()
 
     def _settle(self) -> bool:
         """Give back what this participant holds; whether nothing is left in the ring for others."""
@@ -191,12 +81,7 @@ class QueueCore:
         # Looked at without a lock: others would move the frames meanwhile. It matters only if there are none.
         return not self.participants.anyone_alive_but(me) and ring.empty()
 
-    def cancel_waits(self) -> None:
-        self._cancellations += 1
-        if not self.attachment.inherited:
-            self.attachment.wake_everybody()
-
-    def throw_closed(self) -> None:
+    def throw_closed(self) -> NoReturn:
         raise Closed(f"the handle of queue '{self.name}' is closed; open a new Producer or Consumer")
 
     # ---- The ring ----------------------------------------------------------------------------------------------------
@@ -214,9 +99,6 @@ class QueueCore:
             if self._ring is None and segment.map_body():
                 self._ring = Ring(segment, self.participants)
             return self._ring
-
-    def count(self, me: int, counter: int) -> None:
-        self.participants.count(me, counter)
 
     # ---- The dead ----------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ class Segment:
     """A mapping of one segment's file. Raises Foreign if that is too short for a header."""
 
     def __init__(self, name: str, file: ShmFile, writable: bool = True) -> None:
-        self.name, self.file, self._writable = name, file, writable
+        self.name, self.file = name, file
+        self.body_writable = writable
         if file.size < wire.BODY_OFFSET:
             raise Foreign(
                 f"/dev/shm/{file_name_of(name)} is too short for a segment of shmlane; another program made it"
@@ -66,6 +67,10 @@ class Segment:
 
     def get_half(self, field: int) -> int:
         return self.head.halves[field >> 2]
+
+    @property
+    def kind(self) -> int:
+        return self.get_half(SegmentHeader.kind)
 
     @property
     def segment_id(self) -> int:
@@ -93,7 +98,7 @@ class Segment:
                 f"the segment '{self.name}' was made by a build of shmlane with another layout; use the same "
                 "release on both sides"
             )
-        found = self.get_half(SegmentHeader.kind)
+        found = self.kind
         if kind and found != kind:
             raise WrongKind(f"'{self.name}' is a {kind_name(found)}, not a {kind_name(kind)}; choose another name")
 
@@ -116,5 +121,5 @@ class Segment:
                     f"the header of the segment '{self.name}' names a body outside of its file; "
                     f"remove it with: shmlane rm --force {self.name}"
                 )
-            self.body, self.capacity = self.file.map(offset, size, self._writable), size
+            self.body, self.capacity = self.file.map(offset, size, self.body_writable), size
             return True

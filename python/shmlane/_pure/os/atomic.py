@@ -31,6 +31,7 @@ _pointer, _u64, _u32, _int = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, 
 _exchange_if = _function("__atomic_compare_exchange_8", ctypes.c_bool, _pointer, _pointer, _u64, _int, _int)
 _fetch_add = _function("__atomic_fetch_add_8", _u64, _pointer, _u64, _int)
 _fetch_or = _function("__atomic_fetch_or_4", _u32, _pointer, _u32, _int)
+_fetch_or_word = _function("__atomic_fetch_or_8", _u64, _pointer, _u64, _int)
 _fence = _function("atomic_thread_fence", None, _int)
 
 
@@ -82,6 +83,23 @@ def fetch_add(address: int, amount: int) -> int:
 
 def fetch_or_32(address: int, bits: int) -> int:
     return int(_fetch_or(address, bits, _SEQ_CST))
+
+
+def fetch_or(address: int, bits: int) -> int:
+    """Of 8 bytes."""
+    return int(_fetch_or_word(address, bits, _SEQ_CST))
+
+
+def acquire_fence() -> None:
+    """Keeps loads before it, of any memory, before what follows."""
+    if not PLAIN_IS_ENOUGH:
+        _fence(_ACQUIRE)
+
+
+def release_fence() -> None:
+    """Keeps what comes before it before stores after it, to any memory."""
+    if not PLAIN_IS_ENOUGH:
+        _fence(_RELEASE)
 
 
 def full_fence() -> None:

@@ -10,12 +10,7 @@ import os
 from time import CLOCK_MONOTONIC
 
 from ... import errors
-from .libc import function, last_error
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
+from .libc import Timespec, function, last_error, timespec
 
 _pointer = ctypes.c_void_p
 _open = function("sem_open", _pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
@@ -23,7 +18,7 @@ _close = function("sem_close", ctypes.c_int, _pointer)
 _unlink = function("sem_unlink", ctypes.c_int, ctypes.c_char_p)
 _post = function("sem_post", ctypes.c_int, _pointer)
 _trywait = function("sem_trywait", ctypes.c_int, _pointer)
-_clockwait = function("sem_clockwait", ctypes.c_int, _pointer, ctypes.c_int, ctypes.POINTER(_Timespec))
+_clockwait = function("sem_clockwait", ctypes.c_int, _pointer, ctypes.c_int, ctypes.POINTER(Timespec))
 
 
 class Wait(enum.Enum):
@@ -49,8 +44,7 @@ class NamedSemaphore:
         return bool(_trywait(self._at) == 0)
 
     def wait_until(self, deadline: int) -> Wait:
-        until = _Timespec(*divmod(deadline, 1_000_000_000))
-        if _clockwait(self._at, CLOCK_MONOTONIC, until) == 0:
+        if _clockwait(self._at, CLOCK_MONOTONIC, timespec(deadline)) == 0:
             return Wait.TAKEN
         return Wait.INTERRUPTED if last_error().errno == errno.EINTR else Wait.TIMED_OUT
 

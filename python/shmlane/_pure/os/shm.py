@@ -80,6 +80,9 @@ class Memory:
     def add(self, word: int, amount: int) -> int:
         return atomic.fetch_add(self.address + 8 * word, amount)
 
+    def add_word_bits(self, word: int, bits: int) -> int:
+        return atomic.fetch_or(self.address + 8 * word, bits)
+
     def add_bits(self, half: int, bits: int) -> int:
         return atomic.fetch_or_32(self.address + 4 * half, bits)
 
