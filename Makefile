@@ -81,13 +81,16 @@ test-cpp: build-cpp ## Run the C++ tests
 PURE_SAMPLE = $(addprefix tests/python/test_,$(addsuffix .py,backend backend_objects backend_waits backend_stdio \
   queue holds counters worlds exit interrupts stream stream_waits tensor))
 
+# Most tests wait for something, most of the time.
+PYTEST = $(VENV)/python -m pytest -q --numprocesses $$(($(JOBS) + 1)) --dist worksteal
+
 test-py: build ## Run the Python tests and those across languages, and some of them on the pure backend, too
-	$(VENV)/python -m pytest -q --backend native --ignore=tests/packaging
-	$(VENV)/python -m pytest -q --backend pure $(PURE_SAMPLE)
+	$(PYTEST) --backend native --ignore=tests/packaging
+	$(PYTEST) --backend pure $(PURE_SAMPLE)
 
 .PHONY: test-pure
 test-pure: build ## Run all Python tests on the pure backend
-	SHMLANE_BACKEND=pure $(VENV)/python -m pytest -q --backend pure tests/python tests/vectors
+	SHMLANE_BACKEND=pure $(PYTEST) --backend pure tests/python tests/vectors
 
 test-packaging: build ## Install in every way that users may, and use the result
 	$(VENV)/python -m pytest -q tests/packaging

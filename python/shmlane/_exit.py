@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import time
+from collections.abc import Iterator
 from multiprocessing import util
 from typing import Protocol
 from weakref import WeakSet
@@ -17,6 +20,8 @@ class Closable(Protocol):
 
 
 _PRIORITY = -100  # after multiprocessing has joined the children and flushed its queues
+_PATIENCE = 0.5
+"""Seconds for threads to come out of calls that closing has ended."""
 
 _first: WeakSet[Closable] = WeakSet()
 _then: WeakSet[Closable] = WeakSet()
@@ -33,8 +38,23 @@ def _close_all() -> None:
     _silence_threads()
     with _lock:
         closables = [*_first, *_then]
+    waiting = list(_daemons_in_our_calls()) if closables else []
     for closable in closables:
         closable.close()
+    # A thread that meets the end of the interpreter on its way out keeps the module's reservations and leases alive.
+    deadline = time.monotonic() + _PATIENCE
+    for thread in waiting:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _daemons_in_our_calls() -> Iterator[threading.Thread]:
+    frames = sys._current_frames()
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0) if thread.daemon else None
+        while frame is not None and not str(frame.f_globals.get("__name__", "")).startswith("shmlane."):
+            frame = frame.f_back
+        if frame is not None:
+            yield thread
 
 
 def _silence_threads() -> None:

@@ -56,7 +56,8 @@ class Terminal:
             stderr=theirs,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={key: value for key, value in os.environ.items() if key not in ("LINES", "COLUMNS")}
+            | {"TERM": "xterm-256color"},
         )
         self.shown = ""
 
@@ -115,7 +116,7 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
 @contextmanager
 def traffic(name: str) -> Iterator[int]:
     """A process that pushes and pops all the time, in a segment that this one ends."""
-    with Producer(name, "1MiB") as tx, Consumer(name):
+    with Producer(name, "16MiB") as tx, Consumer(name):
         child = subprocess.Popen([sys.executable, "-c", TRAFFIC, name])
         try:
             while tx.stat()["popped"] < 10:
@@ -131,7 +132,7 @@ def traffic(name: str) -> Iterator[int]:
 
 def test_it_is_live_and_q_gives_the_terminal_back(name: str, terminal: Callable[..., Terminal]) -> None:
     with traffic(name):
-        program = terminal("--interval", "0.2")
+        program = terminal(name, "--interval", "0.2")
         first = program.wait_for(name, "IN/S", "P/C", "2/2")
         (line,) = [line for line in first.splitlines() if name in line]
         in_rate = line.split()[3]
@@ -143,10 +144,12 @@ def test_it_is_live_and_q_gives_the_terminal_back(name: str, terminal: Callable[
 
 
 def test_enter_shows_the_participants_and_escape_goes_back(name: str, terminal: Callable[..., Terminal]) -> None:
-    with traffic(name) as pid:
-        program = terminal("--interval", "0.1")
-        program.wait_for(name, "IN/S")
-        select_row(program, name)
+    other = f"{name}-next"
+    with traffic(name) as pid, Producer(other, "64KiB", wait_for_consumer=None), Consumer(other):
+        program = terminal(name, other, "--interval", "0.1")
+        for key, selected in (("", name), ("j", other), ("k", name), ("\x1b[B", other), ("\x1b[A", name)):
+            program.press(key)
+            wait_for_selected(program, selected)
         program.press("\r")
         shown = program.wait_for("PROCESS", str(pid), "producer", "consumer", "WAITS/S")
         assert name in shown
@@ -156,20 +159,15 @@ def test_enter_shows_the_participants_and_escape_goes_back(name: str, terminal: 
         assert program.end() == 0
 
 
-def select_row(program: Terminal, name: str) -> None:
-    """By the keys; others may have segments here, too. The selected row is drawn in reverse."""
-    for key in ("k", "\x1b[A", "j", "\x1b[B") + ("j",) * 100:
-        program.read(0.3)
-        last = program.shown.rpartition("\x1b[H")[2]
-        if re.search(r"\x1b\[7m" + re.escape(name), last):
-            return
-        program.press(key)
-    pytest.fail(f"{name} could not be selected: {last!r}")
+def wait_for_selected(program: Terminal, name: str) -> None:
+    """The selected row is drawn in reverse."""
+    while not re.search(rf"\x1b\[7m{re.escape(name)}[ \x1b]", program.shown.rpartition("\x1b[H")[2]):
+        program.read()
 
 
 def test_s_sorts_p_pauses_and_question_mark_shows_the_keys(name: str, terminal: Callable[..., Terminal]) -> None:
     with Producer(name, "64KiB", wait_for_consumer=None) as tx, Consumer(name) as rx:
-        program = terminal("--interval", "0.1")
+        program = terminal(name, "--interval", "0.1")
         program.wait_for(name)
         program.press("s")
         program.wait_for("by objects")
@@ -200,7 +198,7 @@ def test_a_signal_gives_the_terminal_back_too(
     name: str, terminal: Callable[..., Terminal], number: signal.Signals, status: int
 ) -> None:
     with Producer(name, "64KiB", wait_for_consumer=None), Consumer(name):
-        program = terminal()
+        program = terminal(name)
         program.wait_for(name)
         if number is signal.SIGINT:
             program.press("\x03")
