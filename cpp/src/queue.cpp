@@ -59,6 +59,25 @@ void QueueHandle::cancel_wait() {
   if (core_ != nullptr) core_->cancel_waits();
 }
 
+std::uint64_t QueueHandle::participant() { return QueueCore::Use(open_core(core_)).me(); }
+
+bool QueueHandle::is_alive(std::uint64_t participant) {
+  QueueCore& core = open_core(core_);
+  return core.participants().alive(participant, QueueCore::Use(core).me());
+}
+
+bool QueueHandle::wait_for_releases(const std::function<bool()>& done, Timeout timeout) {
+  QueueCore& core = open_core(core_);
+  const QueueCore::Use use(core);
+  if (done()) return true;
+  if (timeout && timeout->count() <= 0) {
+    core.reap_now_and_then(use.me(), no_wait);
+    return done();
+  }
+  return core.wait_until(core.attachment().space(), os::Deadline(timeout), done, done,
+                         [] { return std::uint64_t{0}; }) == QueueCore::Waited::kDone;
+}
+
 // ---- Reservation ---------------------------------------------------------------------------------------------------
 
 Reservation::Reservation(Reservation&& other) noexcept

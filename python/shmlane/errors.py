@@ -141,3 +141,15 @@ class Removed(Error, FileNotFoundError):
 
 class Unlocked(Error, RuntimeError):
     """A lock is needed or given back that the caller does not hold."""
+
+
+class NoDevice(Error, RuntimeError):
+    """No GPU, or not the one that is asked for, can be used by this process."""
+
+
+class DeviceFailed(Error, RuntimeError):
+    """The GPU or its driver refused or failed."""
+
+
+class ExporterGone(Error, ConnectionError):
+    """The process that owned memory of a GPU is gone, and the memory with it."""

@@ -41,12 +41,35 @@ class SHMLANE_EXPORT Reservation {
 
  private:
   friend class Producer;
+  friend class SentFrame;
   std::shared_ptr<QueueCore> core_;
   std::byte* frame_ = nullptr;
   std::uint64_t position_ = 0;
   std::uint64_t participant_ = 0;
   FrameExtents extents_{};
   std::string metadata_;
+};
+
+// What becomes of a frame after its commit, for who lent something with it that lives outside of the ring. Keeps the
+// participant attached, as a lease does, also when its handle is closed: so the others can ask whether it lives.
+class SHMLANE_EXPORT SentFrame {
+ public:
+  // Of an open reservation. Throws Closed.
+  explicit SentFrame(const Reservation& reservation);
+  SentFrame(SentFrame&& other) noexcept;
+  SentFrame& operator=(SentFrame&& other) noexcept;
+  ~SentFrame();
+
+  // Whether it is still being written, or read, or may be read: false for good once it was released, dropped or aborted.
+  [[nodiscard]] bool in_use() const noexcept;
+
+ private:
+  void let_go() noexcept;
+
+  std::shared_ptr<QueueCore> core_;
+  std::byte* frame_ = nullptr;
+  std::uint64_t position_ = 0;
+  std::uint64_t participant_ = 0;
 };
 
 // A frame held by one consumer and read in place. Released at the end of its life; may outlive its Consumer.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -79,6 +80,12 @@ class SHMLANE_EXPORT QueueHandle {
   void close();
   // Makes every wait() that other threads are in at this moment return false.
   void cancel_wait();
+  // This handle's id among the participants (see ParticipantInfo), and whether the participant of that id still lives.
+  [[nodiscard]] std::uint64_t participant();
+  [[nodiscard]] bool is_alive(std::uint64_t participant);
+  // Waits until done(), asked whenever a frame was given back; reaps the dead meanwhile. False on time-out or
+  // cancel_wait(). Throws Closed, and what done() throws.
+  bool wait_for_releases(const std::function<bool()>& done, Timeout timeout = forever);
 
  protected:
   QueueHandle() = default;
