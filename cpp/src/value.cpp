@@ -7,6 +7,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "cuda_placement.hpp"
 #include "fields.hpp"
 #include "json_text.hpp"
 #include "shmlane/wire.hpp"
@@ -56,6 +57,12 @@ Map read_map(const Json& metadata, Payload payload, unsigned depth) {
   return map;
 }
 
+// What an Importer of shmlane::cuda takes; here no more than checked.
+Unknown read_handle(const std::string& type, const Json& metadata, Payload payload) {
+  static_cast<void>(CudaPlacement::read(metadata, payload));
+  return {std::make_shared<const Metadata>(Metadata{type, metadata}), payload};
+}
+
 // Nothing for a type that is not built in.
 std::optional<Value> read_builtin(const std::string& type, const Json& metadata, Payload payload, unsigned depth) {
   if (type == "bytes") return payload;
@@ -65,6 +72,7 @@ std::optional<Value> read_builtin(const std::string& type, const Json& metadata,
   if (type == "image") return read_image(metadata, payload);
   if (type == "list") return read_list(metadata, payload, depth);
   if (type == "map") return read_map(metadata, payload, depth);
+  if (type == "cuda") return read_handle(type, metadata, payload);
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .handles import BAD_HANDLES
 from .objects import array, image, list_of, text_of
 
 BadObject = tuple[bytes, bytes, str, str]
@@ -118,5 +119,6 @@ _OBJECTS: dict[str, tuple[dict[str, Any], bytes, str, str]] = {
 }
 
 BAD_OBJECTS: dict[str, BadObject] = {
-    name: (text_of(metadata), payload, rule, fault) for name, (metadata, payload, rule, fault) in _OBJECTS.items()
+    name: (text_of(metadata), payload, rule, fault)
+    for name, (metadata, payload, rule, fault) in {**_OBJECTS, **BAD_HANDLES}.items()
 }

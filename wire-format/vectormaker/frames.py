@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .bad_objects import BAD_OBJECTS
+from .handles import HANDLES
 from .meaning import meaning, payload_facts
 from .more_objects import MAY_BE_UNKNOWN, more_objects
 from .objects import OBJECTS
@@ -55,7 +56,7 @@ def _valid(name: str, frame: Frame, what: str, **more: bool) -> Vector:
 
 def valid_frames() -> Iterator[Vector]:
     position = 0
-    for name, (metadata, payload, what) in {**OBJECTS, **more_objects()}.items():
+    for name, (metadata, payload, what) in {**OBJECTS, **more_objects(), **HANDLES}.items():
         frame = Frame(metadata, payload, position=position)
         yield _valid(name, frame, what, **({"may_be_unknown": True} if name in MAY_BE_UNKNOWN else {}))
         position += frame.header()[0]

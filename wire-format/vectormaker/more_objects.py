@@ -7,6 +7,7 @@ import itertools
 import struct
 from typing import Any
 
+from .handles import PAYLOAD, handle
 from .objects import Object, array, image, list_of, map_of, png, text_of
 
 _Pair = tuple[dict[str, Any], bytes]
@@ -95,7 +96,7 @@ def _containers() -> dict[str, Object]:
         array("<f4", [0], ""),
         image("BGR", "|u1", 1, 1, b"\1\2\3"),
         ({"type": "org.example.point", "version": 3}, b"custom"),
-        ({"type": "cuda"}, b"handle"),
+        (handle(), PAYLOAD),
         list_of([]),
         map_of({}),
     ]
@@ -145,7 +146,6 @@ def _plain() -> dict[str, Object]:
         "json_true": _object(json_of(b"true"), "a lone boolean"),
         "json_text": _object(json_of(b'""'), "a lone, empty string"),
         "json_deep_keys": _object(json_of('{"":{"é":{"object":{"integer":"1"}}}}'.encode()), "keys of all sorts"),
-        "cuda": _object(({"type": "cuda"}, b"\1\2\3"), "reserved, and unknown to this version (W-91)"),
         "type_of_no_name": _object(({"type": ""}, b""), "an empty name is a name that nobody knows"),
         **{
             f"version_{name}": _object(({"type": kind, "version": version}, b"\xff"), "no version that there is")
