@@ -75,3 +75,30 @@ libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev)")
 else()
   message(STATUS "shmlane: cv::Mat support is off: SHMLANE_OPENCV=${SHMLANE_OPENCV}; turn it on with -DSHMLANE_OPENCV=ON")
 endif()
+
+set(SHMLANE_HAS_CUDA OFF)
+if(SHMLANE_CUDA)
+  # Of the toolkit only cuda.h is needed, and nvcc for what copies arrays that are not contiguous; the driver itself is
+  # loaded when it is first used, so that what is built runs on machines without a GPU.
+  find_path(SHMLANE_CUDA_INCLUDE_DIR cuda.h
+    HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES include targets/x86_64-linux/include)
+  find_program(SHMLANE_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  mark_as_advanced(SHMLANE_CUDA_INCLUDE_DIR SHMLANE_NVCC)
+  set(SHMLANE_CUDA_VERSION 0)
+  if(SHMLANE_CUDA_INCLUDE_DIR)
+    file(STRINGS "${SHMLANE_CUDA_INCLUDE_DIR}/cuda.h" SHMLANE_CUDA_VERSION REGEX "^#define CUDA_VERSION ")
+    string(REGEX MATCH "[0-9]+$" SHMLANE_CUDA_VERSION "${SHMLANE_CUDA_VERSION}")
+  endif()
+  if(SHMLANE_CUDA_VERSION GREATER_EQUAL 11040)
+    set(SHMLANE_HAS_CUDA ON)
+    message(STATUS "shmlane: arrays of GPUs are on: cuda.h of version ${SHMLANE_CUDA_VERSION}, nvcc: ${SHMLANE_NVCC}")
+  elseif(SHMLANE_CUDA STREQUAL "AUTO")
+    message(STATUS "shmlane: arrays of GPUs are off: no cuda.h of CUDA 11.4 or newer was found. To turn them on, install the "
+                   "CUDA toolkit (set CUDA_HOME if it is not in /usr/local/cuda) and configure with -DSHMLANE_CUDA=ON")
+  else()
+    list(APPEND SHMLANE_MISSING "cuda.h of CUDA 11.4 or newer, because of SHMLANE_CUDA=${SHMLANE_CUDA} (the CUDA \
+toolkit; set CUDA_HOME if it is not in /usr/local/cuda)")
+  endif()
+else()
+  message(STATUS "shmlane: arrays of GPUs are off: SHMLANE_CUDA=${SHMLANE_CUDA}; turn them on with -DSHMLANE_CUDA=ON")
+endif()

@@ -11,6 +11,10 @@ if(SHMLANE_HAS_OPENCV)
   install(TARGETS shmlane_opencv EXPORT shmlaneOpenCVTargets COMPONENT cpp)
   install(EXPORT shmlaneOpenCVTargets NAMESPACE shmlane:: DESTINATION "${SHMLANE_CMAKE_DIR}" COMPONENT cpp)
 endif()
+if(SHMLANE_HAS_CUDA)
+  install(TARGETS shmlane_cuda EXPORT shmlaneCudaTargets COMPONENT cpp)
+  install(EXPORT shmlaneCudaTargets NAMESPACE shmlane:: DESTINATION "${SHMLANE_CMAKE_DIR}" COMPONENT cpp)
+endif()
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/shmlaneConfig.cmake.in" shmlaneConfig.cmake
   INSTALL_DESTINATION "${SHMLANE_CMAKE_DIR}")

@@ -12,6 +12,7 @@ function(shmlane_warnings target)
 endfunction()
 
 file(GLOB_RECURSE SHMLANE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cpp/src/*.cpp")
+list(FILTER SHMLANE_SOURCES EXCLUDE REGEX "/cpp/src/(os/)?cuda/")  # a library of its own
 add_library(shmlane ${SHMLANE_SOURCES})
 add_library(shmlane::shmlane ALIAS shmlane)
 shmlane_warnings(shmlane)

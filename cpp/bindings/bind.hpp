@@ -22,6 +22,7 @@ void bind_stream(py::module_& module);    // Stream, WriteView, LiveView
 void bind_tensor(py::module_& module);    // Tensor, TensorMemory
 void bind_inspect(py::module_& module);   // looking at segments, and tidying up
 void bind_frame(py::module_& module);     // parse_frame, make_frame
+void bind_cuda(py::module_& module);      // arrays of GPUs, in builds with them
 void route_log();                         // the core's log to logging
 
 // A Lease for Python, as a new reference.

@@ -63,7 +63,7 @@ std::array properties = {
 
 char documentation[] = "A frame held in the ring; its buffer is the read-only, 64-byte aligned payload.";
 
-std::array slots = {
+std::array type_slots = {
     PyType_Slot{Py_tp_dealloc, reinterpret_cast<void*>(&free_lease)},
     PyType_Slot{Py_tp_getset, properties.data()},
     PyType_Slot{Py_tp_doc, documentation},
@@ -72,7 +72,7 @@ std::array slots = {
 };
 
 PyType_Spec spec = {"shmlane._native.Lease", sizeof(LeaseObject), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots.data()};
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, type_slots.data()};
 
 }  // namespace
 

@@ -21,4 +21,7 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_tensor(module);
   bind_inspect(module);
   bind_frame(module);
+#if SHMLANE_CUDA
+  bind_cuda(module);
+#endif
 }

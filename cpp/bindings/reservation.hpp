@@ -30,6 +30,7 @@ class HeldReservation {
     reservation_.commit(metadata.value_or(metadata_), size);
   }
   void abort() noexcept { reservation_.abort(); }
+  [[nodiscard]] const Reservation& reservation() const noexcept { return reservation_; }
 
  private:
   Reservation reservation_;

@@ -181,6 +181,8 @@ void bind_facts(py::class_<BoundStream>& type) {
   type.def_property_readonly("missed", &BoundStream::missed);
   type.def_property_readonly("last_read", &BoundStream::last_read);
   type.def("stat", &stream_stat);
+  type.def_property_readonly("participant", &BoundStream::participant);
+  type.def("is_alive", &BoundStream::is_alive, py::arg("participant"));
 }
 
 void bind_views(py::module_& module) {

@@ -54,6 +54,7 @@ class ArrayCore {
   [[nodiscard]] bool locked_here() const noexcept { return !attachment_.inherited() && lock_.held_here(); }
   // Whether what that participant holds is this process's: after a fork it is the parent's.
   [[nodiscard]] bool owns(ParticipantId me) const noexcept { return !attachment_.inherited() && me == participant(); }
+  [[nodiscard]] bool is_alive(ParticipantId id) const noexcept { return participants().alive(id, participant()); }
   [[nodiscard]] ParticipantId participant() const noexcept { return counted_for_.load(std::memory_order_relaxed); }
 
   // Ends every wait of this handle in another thread as if its time were over. Others are woken, too, and sleep on.

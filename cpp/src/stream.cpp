@@ -158,6 +158,10 @@ std::uint64_t Stream::count() const {
 
 StreamStat Stream::stat() const { return core().stat(); }
 
+std::uint64_t Stream::participant() const { return core().participant(); }
+
+bool Stream::is_alive(std::uint64_t participant) const { return core().is_alive(participant); }
+
 std::string Stream::describe() const {
   const StreamStat stat = this->stat();
   const auto line = [](const std::string& field, const std::string& value) {

@@ -92,6 +92,9 @@ class SHMLANE_EXPORT Stream {
   [[nodiscard]] bool owner() const noexcept;
   [[nodiscard]] std::uint64_t count() const;
   [[nodiscard]] StreamStat stat() const;
+  // This handle's id among the participants, and whether the participant of that id still lives.
+  [[nodiscard]] std::uint64_t participant() const;
+  [[nodiscard]] bool is_alive(std::uint64_t participant) const;
   // Values that this handle's reads have skipped; approximate if threads share the handle.
   [[nodiscard]] std::uint64_t missed() const noexcept;
   // The count of the value that this handle read last; at first that of the value that was there when it was opened.
