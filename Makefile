@@ -63,7 +63,7 @@ $(STAMPS)/python: $(STAMPS)/venv $(STAMPS)/python-names $(EXTENSION_FILES)
 	  --config-settings=cmake.define.SHMLANE_WERROR=ON --editable .
 	@touch $@
 
-# The extension with named steps, for tests/python/test_kill_steps.py alone.
+# The extension with named steps, for tests/python/test_kill_steps.py; it is also the one without CUDA.
 $(STAMPS)/crash-py: $(STAMPS)/venv $(EXTENSION_FILES) CMakePresets.json
 	cmake --preset crash-py -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/python \
 	  -Dpybind11_ROOT=$$($(VENV)/python -m pybind11 --cmakedir) >build/configure-crash-py.log \
@@ -86,6 +86,7 @@ PYTEST = $(VENV)/python -m pytest -q --numprocesses $$(($(JOBS) + 1)) --dist wor
 
 test-py: build ## Run the Python tests and those across languages, and some of them on the pure backend, too
 	$(PYTEST) --backend native --ignore=tests/packaging
+	SHMLANE_TEST_EXTENSION=build/crash-py $(VENV)/python -m pytest -q tests/cuda/test_errors_without.py
 	$(PYTEST) --backend pure $(PURE_SAMPLE)
 
 .PHONY: test-pure
@@ -98,6 +99,11 @@ test-packaging: build ## Install in every way that users may, and use the result
 .PHONY: test-kill
 test-kill: build-cpp ## Kill participants at every named step and at a sample of all instructions (a part of test-cpp)
 	ctest --preset release -R '^kill_' --verbose
+
+# On a machine with a GPU: the tests of arrays of GPUs on the real driver, and figures. Says so where there is none.
+.PHONY: test-cuda
+test-cuda: build ## Run the tests of arrays of GPUs on a real device, with figures; says why where there is none
+	$(VENV)/python -m tests.cuda.device build/release
 
 .PHONY: vectors
 vectors: build ## Ask every implementation about every vector of the wire format, and print a table

@@ -13,21 +13,22 @@ ROOT = Path(__file__).parents[1]
 CPP_FLOORS = [
     ["os/*", "error", "log", "export", "wire*", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
     ["segment", "participants", "frame*", "codec", "json_text"],
-    ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields"],
+    ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields", "cuda_placement"],
     ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*", "write_lock"],
     ["array_*", "shared_copy", "stream", "stream_*", "tensor*"],
-    ["queue", "queue_core", "producer", "consumer", "inspect"],
+    ["queue", "queue_core", "producer", "consumer", "inspect", "sent_frame"],
+    ["cuda", "cuda_block", "cuda/*"],
     ["opencv_views", "opencv"],
 ]
 
 PYTHON_FLOORS = [
     ["errors", "_json", "_log", "sizes", "_build", "_native", "_exit"],
     ["_backend", "codec"],
-    ["_pure", "codecs"],
+    ["_pure", "codecs", "cuda"],
     ["registry"],
-    ["lease", "reservation", "_ready", "stdio", "handle", "array_kind"],
+    ["lease", "reservation", "cuda_reservation", "_ready", "stdio", "handle", "array_kind"],
     ["stream_facts", "stream_view"],
-    ["queue", "stream_handle", "tensor"],
+    ["queue", "stream_handle", "stream_gpu_memory", "stream_gpu", "tensor"],
     ["stream", "tensor_pool"],
     ["aio", "_feeder", "doctor"],
     ["dropin"],

@@ -7,7 +7,7 @@ for obj in Consumer("frames"):  # another one
     ...
 """
 
-from . import _backend, errors, registry, stream, tensor
+from . import _backend, cuda, errors, registry, stream, tensor
 from ._log import enable_logging, set_log_level
 from .aio import AsyncConsumer, AsyncProducer
 from .codecs import AsImage
@@ -15,12 +15,15 @@ from .dropin import Queue
 from .errors import (
     Closed,
     Corrupt,
+    DeviceFailed,
     Empty,
     Error,
     Exists,
+    ExporterGone,
     Full,
     InvalidArgument,
     NoConsumers,
+    NoDevice,
     NotFound,
     Removed,
     TimedOut,
@@ -44,13 +47,16 @@ __all__ = [
     "Closed",
     "Consumer",
     "Corrupt",
+    "DeviceFailed",
     "Empty",
     "Error",
     "Exists",
+    "ExporterGone",
     "Full",
     "InvalidArgument",
     "Lease",
     "NoConsumers",
+    "NoDevice",
     "NotFound",
     "Producer",
     "Queue",
@@ -67,6 +73,7 @@ __all__ = [
     "TooLarge",
     "Unlocked",
     "UnsupportedType",
+    "cuda",
     "enable_logging",
     "errors",
     "registry",

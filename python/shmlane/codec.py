@@ -42,6 +42,8 @@ class Encoded(NamedTuple):
     metadata: Metadata
     pieces: Sequence[Piece]
     nbytes: int
+    slots: tuple[Any, ...] = ()
+    """What must be placed in a GPU's memory before metadata and pieces are what they say."""
 
 
 class Codecs(Protocol):
@@ -60,6 +62,10 @@ class Context:
     image_encoding: str = "raw"
     image_quality: int | None = None
     level: int = 0
+    cuda: Any = None
+    """What the handle has for arrays of GPUs (codecs.cuda.CudaEnd); None where they cannot cross."""
+    to_host: bool = False
+    """Whether arrays of GPUs are wanted in the host's memory."""
 
     def deeper(self) -> Context:
         return replace(self, level=self.level + 1)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from . import _exit
 from .codec import Context
+from .codecs.cuda import CudaEnd, check_device
 from .codecs.image import check_encoding
 from .registry import Registry, default
+from .sizes import parse_size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,12 +27,17 @@ class Handle:
     _native: _native.Producer | _native.Consumer
     _registry: Registry
     _context: Context
+    _cuda: CudaEnd
     _options: dict[str, Any]
 
     def _open(self, backend: Callable[..., Any], name: str, ring: dict[str, Any], codecs: dict[str, Any]) -> None:
-        self._context = make_context(**codecs)
+        context = make_context(**codecs)
+        arena = codecs.get("cuda_capacity")
+        arena_bytes = 0 if arena is None else parse_size(arena)
         self._registry = codecs.get("registry") or default
         self._native = backend(name, **ring)
+        self._cuda = CudaEnd(self._native, arena_bytes)
+        self._context = replace(context, cuda=self._cuda)
         self._options = {**ring, **codecs}
         _exit.close_at_exit(self)
 
@@ -52,6 +60,7 @@ class Handle:
     def close(self) -> None:
         """End this handle; who waits on it in another thread gets Closed. Idempotent. Leases stay valid."""
         self._native.close()
+        self._cuda.close()
 
     def size(self) -> int:
         """Objects that wait in the ring; exact when nobody works on it."""
@@ -82,10 +91,12 @@ def make_context(
     pickle: bool = False,
     image_encoding: str = "raw",
     image_quality: int | None = None,
+    device: str | None = None,
+    cuda_capacity: str | SupportsIndex | None = None,
 ) -> Context:
     """What encodes and decodes the objects of a handle. Raises InvalidArgument."""
     check_encoding(image_encoding, image_quality)
-    return Context(registry or default, bool(pickle), image_encoding, image_quality)
+    return Context(registry or default, bool(pickle), image_encoding, image_quality, to_host=check_device(device))
 
 
 def _reopen(cls: type[Handle], name: str, options: dict[str, Any]) -> Handle:

@@ -14,6 +14,8 @@ from . import _backend
 from .codec import Encoded, Metadata, Take, is_strided, metadata_bytes, parse_metadata, write_pieces
 from .codecs.image import image_metadata
 from .codecs.ndarray import describe_dtype
+from .cuda_reservation import CudaReservation, push_slots
+from .cuda_reservation import reserve as reserve_cuda
 from .errors import Error, InvalidArgument
 from .handle import Handle
 from .lease import Lease
@@ -47,6 +49,7 @@ class Producer(Handle):
     unlink: False leaves the segment behind when the last participant goes.
     pickle: push as a pickle what no codec takes; consumers must ask for it, too.
     image_encoding, image_quality: how images cross, see AsImage.
+    cuda_capacity: bytes of the arena on each GPU whose arrays are pushed; by default it grows with the arrays.
     registry: custom types; by default those of shmlane.registry.register.
 
     Raises InvalidName, InvalidArgument, CapacityMismatch, NoSpace, PermissionDenied, Foreign, WrongKind, WrongVersion,
@@ -69,6 +72,7 @@ class Producer(Handle):
         pickle: bool = False,
         image_encoding: str = "raw",
         image_quality: int | None = None,
+        cuda_capacity: str | SupportsIndex | None = None,
         registry: Registry | None = None,
     ) -> None:
         ring = {
@@ -84,6 +88,7 @@ class Producer(Handle):
             "pickle": pickle,
             "image_encoding": image_encoding,
             "image_quality": image_quality,
+            "cuda_capacity": cuda_capacity,
             "registry": registry,
         }
         self._open(_backend.active.Producer, name, ring, codecs)
@@ -143,6 +148,9 @@ class Producer(Handle):
 
     def push_frame(self, frame: Encoded, timeout: float | None) -> None:
         """As ``push``, of an object that is encoded already."""
+        if frame.slots:
+            push_slots(self._native, frame, self._options["policy"] != "block", Deadline(timeout).left)
+            return
         metadata = metadata_bytes(frame.metadata)
         if not any(map(is_strided, frame.pieces)):
             self._native.push(metadata, frame.pieces, timeout)
@@ -187,6 +195,22 @@ class Producer(Handle):
         place = self._native.reserve(metadata_bytes(describe(dims, kind)), nbytes, timeout)
         return Reservation(place, dims, kind, describe)
 
+    def reserve_cuda(
+        self,
+        shape: int | tuple[int, ...],
+        dtype: DTypeLike = np.float32,
+        device: Any = 0,
+        *,
+        timeout: float | None = None,
+    ) -> CudaReservation:
+        """A place in the memory of a GPU, to be filled and committed, without a copy. Raises what ``push`` raises."""
+        return reserve_cuda(self._native, self._cuda, shape, dtype, device, Deadline(timeout).left)
+
+    def wait_consumed(self, timeout: float | None = None) -> bool:
+        """Wait until every array of a GPU that was pushed is consumed; False on time-out. Their memory goes with this
+        process, so who pushed some calls this before it ends."""
+        return self._cuda.wait_consumed(timeout)
+
 
 class Consumer(Handle):
     """The reading end of a queue. Creates the queue, or attaches to it; iterating over it ends at the end of stream.
@@ -194,6 +218,7 @@ class Consumer(Handle):
     capacity: as for Producer; without one a consumer that comes first waits for the producer to name one.
     on_death: what happens to an object that this consumer holds when it dies: "redeliver" or "drop".
     max_attempts: deliveries of one object in all, 1 to 255.
+    device: "cpu" brings arrays of GPUs to the host's memory; by default they stay on their GPU.
     pickle: unpickle what producers pickled, which runs code that they chose; otherwise such objects arrive raw.
     stale, mode, unlink, registry: as for Producer. Raises the same.
     """
@@ -211,6 +236,7 @@ class Consumer(Handle):
         mode: int = 0o600,
         unlink: bool = True,
         pickle: bool = False,
+        device: str | None = None,
         registry: Registry | None = None,
     ) -> None:
         ring = {
@@ -223,7 +249,7 @@ class Consumer(Handle):
         }
         self._lease_type = _backend.active.Lease
         self._last: tuple[bytes, Metadata] = (b"", {})
-        self._open(_backend.active.Consumer, name, ring, {"pickle": pickle, "registry": registry})
+        self._open(_backend.active.Consumer, name, ring, {"pickle": pickle, "device": device, "registry": registry})
 
     def pop(self, timeout: float | None = None) -> Any:
         """The next object, copied out of the ring once; None at the end of stream.

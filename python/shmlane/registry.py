@@ -13,7 +13,8 @@ import numpy as np
 
 from ._log import logger
 from .codec import Codec, Context, Encoded, Metadata, Take, Undecodable, copy_of, metadata_bytes, piece_of
-from .codecs import ALL, BYTES, JSON, LIST, MAP, NDARRAY, PICKLE, TEXT
+from .codecs import ALL, BYTES, CUDA, JSON, LIST, MAP, NDARRAY, PICKLE, TEXT
+from .codecs.cuda import is_cuda
 from .codecs.image import IMAGE, is_image
 from .codecs.plain import is_plain
 from .errors import InvalidArgument, UnsupportedType
@@ -151,8 +152,8 @@ def _builtin_codec(obj: Any, context: Context) -> Codec:
 
 
 def _shares_memory(obj: Any) -> bool:
-    """Whether an object offers its memory: by DLPack, the buffer protocol, or as an array on a GPU."""
-    if hasattr(obj, "__dlpack__") or hasattr(obj, "__cuda_array_interface__"):
+    """Whether an object offers its memory, by DLPack or the buffer protocol."""
+    if hasattr(obj, "__dlpack__"):
         return True
     try:
         memoryview(obj)
@@ -178,6 +179,7 @@ _CHOICES: tuple[tuple[Codec, Callable[[Any], bool]], ...] = (
     (JSON, lambda obj: isinstance(obj, (dict, list, tuple)) and is_plain(obj)),
     (MAP, lambda obj: isinstance(obj, dict)),
     (LIST, lambda obj: isinstance(obj, (list, tuple))),
+    (CUDA, is_cuda),
     (IMAGE, is_image),
     (NDARRAY, _shares_memory),
 )

@@ -18,16 +18,21 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import _backend
-from .array_kind import check_shape, describe, refuse_gpu, understand
+from .array_kind import check_shape, describe, understand
+from .errors import InvalidArgument
+from .stream_gpu import GPU_SUPPORTED_DTYPES, GpuStream, create_gpu, gpu_available
 from .stream_handle import Stream, open_stream
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 __all__ = [
+    "GPU_SUPPORTED_DTYPES",
+    "GpuStream",
     "Stream",
     "create",
     "create_from_config",
+    "gpu_available",
     "list_streams",
     "locked_many",
     "open",
@@ -47,6 +52,7 @@ def create(
     auto_unlink: bool = False,
     spin: float | None = None,
     gpu_device: Any = None,
+    cpu_mirror: bool | None = None,
 ) -> Stream:
     """Create a stream of zeros. It outlives this process until somebody unlinks it.
 
@@ -55,11 +61,16 @@ def create(
     mode: permissions of the segment.
     auto_unlink: the stream goes when this handle closes.
     spin: seconds that waits of this handle spin before they sleep; None spins for a moment.
+    gpu_device: for instance "cuda:0": the values live in that GPU's memory, as long as this handle; see GpuStream.
+    cpu_mirror: of a stream on a GPU, True keeps a copy in the host's memory for processes without a GPU.
 
-    Raises Exists, InvalidName, InvalidArgument, UnsupportedType, NoSpace, PermissionDenied, Foreign.
+    Raises NoDevice, Exists, InvalidName, InvalidArgument, UnsupportedType, NoSpace, PermissionDenied, Foreign.
     """
-    refuse_gpu(gpu_device)
     options: dict[str, Any] = {"slots": slots, "mode": mode, "auto_unlink": auto_unlink, "spin": spin}
+    if gpu_device is not None:
+        return create_gpu(name, shape, dtype, gpu_device, bool(cpu_mirror), options)
+    if cpu_mirror is False:
+        raise InvalidArgument("cpu_mirror=False: without gpu_device there is only the host's memory")
     native = _backend.active.Stream(name, dtype=describe(dtype), shape=check_shape(shape), **options)
     return Stream(native, options)
 
@@ -69,8 +80,16 @@ def open(name: str, *, spin: float | None = None, gpu_device: Any = None) -> Str
 
     Raises NotFound, WrongKind, PermissionDenied, Foreign, Corrupt, WrongVersion, WrongLayout, TooManyParticipants.
     """
-    refuse_gpu(gpu_device)
-    return open_stream(name, spin)
+    handle = open_stream(name, spin)
+    try:
+        if isinstance(handle, GpuStream):
+            handle.find_memory(gpu_device)
+        elif gpu_device is not None:
+            raise InvalidArgument(f"stream {name!r} lives in the host's memory, not on {gpu_device!r}")
+    except BaseException:
+        handle.close()
+        raise
+    return handle
 
 
 def unlink(name: str) -> None:

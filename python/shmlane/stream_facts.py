@@ -92,9 +92,10 @@ class StreamFacts:
         return bool(self._native.stat()["writer_alive"])
 
     @property
-    def gpu_device(self) -> None:
+    def gpu_device(self) -> str | None:
         """None: the values are in the CPU's memory."""
         self._check()
+        return None
 
     @property
     def gpu_enabled(self) -> bool:
@@ -113,14 +114,14 @@ class StreamFacts:
         writer = f"process {stat['writer_pid']}" if stat["writer_pid"] else "none, or it has left"
         facts = {
             "name": self.name,
-            "shape": self._shape,
-            "dtype": self._dtype,
+            "shape": self.shape,
+            "dtype": self.dtype,
             "size": f"{self.size} bytes",
             "slots": self.slots,
             "owner": self.owner,
-            "count": stat["count"],
-            "write_sequence": stat["write_sequence"],
-            "age": f"{stat['age']:.6f} s" if stat["write_time"] else "never written",
+            "count": self.count,
+            "write_sequence": self.write_sequence,
+            "age": "never written" if self.age is None else f"{stat['age']:.6f} s",
             "writer": writer if stat["writer_alive"] or not stat["writer_pid"] else f"{writer}, dead",
             "missed": self.missed,
             "gpu_enabled": self.gpu_enabled,

@@ -30,6 +30,9 @@ class Stream(StreamFacts):
     After ``close`` every use raises Closed; after the stream was unlinked, by whomever, Removed.
     """
 
+    _before = 0
+    """Values of the native stream before the first that users see."""
+
     def __init__(self, native: Any, options: dict[str, Any]) -> None:
         self._native = native
         self._options = options
@@ -101,7 +104,7 @@ class Stream(StreamFacts):
         """As ``read_after``, for coroutines; cancelled, it has done nothing."""
         end = None if timeout is None else time.monotonic() + timeout
         await self._readiness.give_way()
-        with self._changes.wanted(count):
+        with self._changes.wanted(count + self._before):
             while self.count <= count:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
@@ -236,5 +239,17 @@ class _Changes:
 
 
 def open_stream(name: str, spin: float | None = None) -> Stream:
-    """A handle of a stream that exists."""
-    return Stream(_backend.active.Stream(name, spin=spin), {"spin": spin})
+    """A handle of a stream that exists, in whatever memory."""
+    from .stream_gpu import GpuStream
+    from .stream_gpu_memory import is_gpu
+
+    native = _backend.active.Stream(name, spin=spin)
+    if not is_gpu(understand(native.dtype), native.shape):
+        return Stream(native, {"spin": spin})
+    handle = GpuStream(native, {"spin": spin})
+    try:
+        handle.find_memory()
+    except BaseException:
+        handle.close()
+        raise
+    return handle

@@ -15,7 +15,18 @@ import pytest
 from conftest import left_over
 
 import shmlane
-from shmlane import Closed, Exists, InvalidArgument, NotFound, Removed, Stream, Unlocked, UnsupportedType, stream
+from shmlane import (
+    Closed,
+    Exists,
+    InvalidArgument,
+    NoDevice,
+    NotFound,
+    Removed,
+    Stream,
+    Unlocked,
+    UnsupportedType,
+    stream,
+)
 
 
 @pytest.fixture
@@ -310,8 +321,11 @@ def test_a_stream_is_an_array_to_numpy_and_to_dlpack(name: str) -> None:
 
 
 def test_asking_for_a_gpu_is_a_clear_error(name: str) -> None:
-    with pytest.raises(UnsupportedType, match="gpu_device"):
-        stream.create(name, 3, gpu_device=0)
+    if not stream.gpu_available():
+        with pytest.raises(NoDevice):
+            stream.create(name, 3, gpu_device="cuda:0")
+    with pytest.raises(InvalidArgument, match="cpu_mirror"):
+        stream.create(name, 3, cpu_mirror=False)
     s = stream.create(name, 3)
     assert (s.gpu_enabled, s.gpu_device, s.cpu_mirror) == (False, None, True)
 

@@ -13,7 +13,10 @@ MAX_LEVELS = 10
 MAX_ITEMS = 1000
 
 
-def _encode_items(items: Iterable[Any], count: int, context: Context) -> tuple[list[Metadata], list[Any], int]:
+_Items = tuple[list[Metadata], list[Any], int, tuple[Any, ...]]
+
+
+def _encode_items(items: Iterable[Any], count: int, context: Context) -> _Items:
     if context.level >= MAX_LEVELS:
         raise InvalidArgument(f"lists and maps are nested in more than {MAX_LEVELS} levels, or contain themselves")
     if count > MAX_ITEMS:
@@ -24,6 +27,7 @@ def _encode_items(items: Iterable[Any], count: int, context: Context) -> tuple[l
     inner = context.deeper()
     entries: list[Metadata] = []
     pieces: list[Any] = []
+    slots: list[Any] = []
     size = 0
     for item in items:
         encoded = inner.codecs.encode(item, inner)
@@ -31,19 +35,20 @@ def _encode_items(items: Iterable[Any], count: int, context: Context) -> tuple[l
         size = aligned(size)
         entries.append({"offset": size, "size": encoded.nbytes, "metadata": encoded.metadata})
         size += encoded.nbytes
-    return entries, pieces, size
+        slots += encoded.slots
+    return entries, pieces, size, tuple(slots)
 
 
 def _encode_list(obj: Any, context: Context) -> Encoded:
-    entries, pieces, size = _encode_items(obj, len(obj), context)
-    return Encoded({"type": "list", "items": entries}, pieces, size)
+    entries, pieces, size, slots = _encode_items(obj, len(obj), context)
+    return Encoded({"type": "list", "items": entries}, pieces, size, slots)
 
 
 def _encode_map(obj: Any, context: Context) -> Encoded:
     check_keys(obj)
-    entries, pieces, size = _encode_items(obj.values(), len(obj), context)
+    entries, pieces, size, slots = _encode_items(obj.values(), len(obj), context)
     named = [{"key": str(key), **entry} for key, entry in zip(obj, entries, strict=True)]
-    return Encoded({"type": "map", "items": named}, pieces, size)
+    return Encoded({"type": "map", "items": named}, pieces, size, slots)
 
 
 def checked_items(metadata: Metadata, payload: memoryview, context: Context) -> Iterator[tuple[Metadata, memoryview]]:
