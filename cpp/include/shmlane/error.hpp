@@ -38,7 +38,7 @@ namespace shmlane {
   X(Interrupted, "a wait was interrupted on request")                                      \
   X(Exists, "a segment of that name exists already")                                       \
   X(Removed, "the segment was removed while a handle of it was open")                      \
-  X(Unlocked, "a lock is needed or given back that the caller does not hold")             \
+  X(Unlocked, "a lock is needed or given back that the caller does not hold")              \
   X(NoDevice, "no GPU, or not the one that is asked for, can be used by this process")     \
   X(DeviceFailed, "the GPU or its driver refused or failed")                               \
   X(ExporterGone, "the process that owned memory of a GPU is gone, and the memory with it")
