@@ -263,6 +263,8 @@ void bind_cuda(py::module_& module) {
   module.def("cuda_why_unavailable", &cuda::why_unavailable, "What is missing, or an empty text.");
   module.def("cuda_leave_queues", &cuda::leave_queues, py::call_guard<GilReleased>(),
              "At the end of the process: leave the queues of exporters that were closed with arrays in flight.");
+  module.def("cuda_free_unused", &cuda::free_unused, py::call_guard<GilReleased>(),
+             "Give exported memory that nobody in this process uses back to the driver.");
   module.def("cuda_devices", [] {
     py::list list;
     for (const cuda::DeviceInfo& device : cuda::devices()) list.append(py::make_tuple(device.name, device.uuid));

@@ -7,6 +7,7 @@ hands. Copies do, too: for objects of many MB take leases (``acquire``), whose v
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .lease import Lease
+
+_PAUSE = 0.001  # seconds
 
 H = TypeVar("H", Producer, Consumer)
 
@@ -68,11 +71,13 @@ class AsyncProducer(_AsyncHandle[Producer]):
         await self._readiness.give_way()
         while True:
             left = deadline.left()
+            pause = 0.0
             try:
                 send(0)
-            except Full:
+            except Full as error:
                 if left == 0:
                     raise
+                pause = _PAUSE if error.arena else 0.0
             except NoConsumers:
                 waiting = patience.left()
                 left = waiting if left is None else min(left, waiting or 0)
@@ -80,7 +85,10 @@ class AsyncProducer(_AsyncHandle[Producer]):
                     raise
             else:
                 return
-            await self._readiness.wait(left)
+            if pause:  # the ring has room: nothing there tells when the arena has
+                await asyncio.sleep(pause)
+            else:
+                await self._readiness.wait(left)
 
     async def push_many(self, objs: Any, timeout: float | None = None) -> int:
         """As ``Producer.push_many``. Cancelled, a leading part may have been pushed."""

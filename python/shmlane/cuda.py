@@ -20,7 +20,7 @@ from .errors import InvalidArgument, NoDevice, UnsupportedType
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Device", "DeviceArray", "asarray", "available", "devices", "empty", "why_unavailable"]
+__all__ = ["Device", "DeviceArray", "asarray", "available", "devices", "empty", "free_unused", "why_unavailable"]
 
 _CUDA = 2  # DLPack's kDLCUDA
 _CUDA_MANAGED = 13
@@ -63,6 +63,15 @@ def available() -> bool:
 def devices() -> list[Device]:
     """The GPUs that this process can use. Raises NoDevice."""
     return [Device(*found) for found in backend().cuda_devices()]
+
+
+def free_unused() -> None:
+    """Give back to the driver what this process has exported and uses no more.
+
+    It stays with the process otherwise, for the next use of the same queue or stream, because another process may have
+    it open, and the driver forbids to free it then: call this when none has. Raises NoDevice.
+    """
+    backend().cuda_free_unused()
 
 
 def device_number(device: Any) -> int:

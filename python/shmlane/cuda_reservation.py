@@ -87,10 +87,7 @@ def reserve(
     if any(length < 0 for length in lengths):
         raise InvalidArgument(f"{shape} is no shape: lengths are 0 or more")
     nbytes = int(np.prod(lengths, dtype=object)) * np.dtype(dtype).itemsize
-    number = device_number(device)
-    slot = end.exporter().reserve(number, nbytes, left())
-    if slot is None:
-        raise Full(f"no room in the arena of cuda:{number} for {nbytes} bytes: consumers hold it")
+    slot = end.reserve(device_number(device), nbytes, left())
     text = dtype_text(dtype)
     frame = native.reserve(slot.metadata(text, lengths), len(slot.payload()), left())
     return CudaReservation(slot, frame, text, lengths)

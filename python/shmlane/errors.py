@@ -86,6 +86,9 @@ class TimedOut(Error, TimeoutError):
 class Full(Error, queue.Full, TimeoutError):
     """No room in the ring within the time given."""
 
+    arena: bool = False
+    """Whether it is the arena in a GPU's memory that has no room, and not the ring."""
+
 
 class Empty(Error, queue.Empty, TimeoutError):
     """Nothing to take within the time given."""

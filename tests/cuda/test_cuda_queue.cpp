@@ -166,6 +166,8 @@ TEST_CASE_FIXTURE(CudaTest, "an arena grows with the arrays, and is used again b
       auto large = out.reserve(0, std::uint64_t{200} << 20);
       expect(large.has_value() && has(2, "pieces"), "no larger arena, or too many");
     }
+    shmlane::cuda::free_unused();
+    expect(has(0, "pieces") && has(0, "events"), "exported memory is kept though nobody wants it");
   });
   CHECK(child.join() == "");
 }

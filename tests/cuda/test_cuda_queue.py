@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import shmlane
 from shmlane import Consumer, Full, Producer, cuda
 
-from .conftest import PATIENCE, Children
+from .conftest import PATIENCE, ROOT, Children
 
 pytestmark = [pytest.mark.usefixtures("gpu"), pytest.mark.timeout(120)]
 
@@ -223,6 +224,19 @@ def test_arrays_go_from_process_to_process_and_back(name: str, children: Childre
     children.start(echo, name + "a", name + "b")
     children.start(ask, name + "a", name + "b")
     children.join_all()
+
+
+WORKER = ROOT / "build/release/tests/cuda/shmlane_cuda_worker"
+
+
+def test_arrays_go_through_cpp_and_back(name: str, children: Children) -> None:
+    worker = subprocess.Popen([str(WORKER), name + "a", name + "b"])
+    try:
+        children.run(ask, name + "a", name + "b")
+        assert worker.wait(PATIENCE) == 0
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 def talk(name: str) -> None:

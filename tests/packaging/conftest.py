@@ -15,7 +15,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `cmake --install` put the release build."""
     prefix = tmp_path_factory.mktemp("prefix")
     run("cmake", "--preset", "release", cwd=REPOSITORY)
-    run("cmake", "--build", "--preset", "release", "--target", "shmlane", cwd=REPOSITORY)
+    run("cmake", "--build", "--preset", "release", "--target", "shmlane_libraries", cwd=REPOSITORY)
     run("cmake", "--install", "build/release", "--prefix", prefix, cwd=REPOSITORY)
     return prefix
 

@@ -50,6 +50,13 @@ def test_the_opencv_component_carries_a_mat(prefix: Path, tmp_path: Path) -> Non
     assert output_of(program) == "4 x 3\n"
 
 
+def test_the_cuda_component_needs_no_toolkit_and_no_gpu(prefix: Path, tmp_path: Path) -> None:
+    if not list(prefix.rglob("shmlaneCudaTargets.cmake")):
+        pytest.skip("built without CUDA")
+    program = build("cuda", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
+    assert output_of(program) == "told\n"
+
+
 def test_a_component_that_does_not_exist_is_refused(prefix: Path, tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\n"

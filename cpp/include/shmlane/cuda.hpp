@@ -20,7 +20,9 @@ namespace shmlane::cuda {
 
 // A CUstream or cudaStream_t. Null and legacy_stream() are the default stream, which all blocking ones wait for.
 using Stream = void*;
-inline Stream legacy_stream() noexcept { return reinterpret_cast<Stream>(std::uintptr_t{1}); }
+inline Stream legacy_stream() noexcept {
+  return reinterpret_cast<Stream>(std::uintptr_t{1});  // NOLINT(performance-no-int-to-ptr): the driver's own name of it
+}
 
 struct DeviceInfo {
   int ordinal;
@@ -152,6 +154,11 @@ class SHMLANE_EXPORT Exporter {
 // Leaves the queues of exporters that ended with arrays in flight, which are lost then: for the end of a process that
 // runs no destructors of static objects; in any other that happens by itself.
 SHMLANE_EXPORT void leave_queues() noexcept;
+
+// Memory that was exported stays with the process for the next use of the same queue or stream. Gives back to the driver
+// what of it nobody in this process uses, which is done also where memory is short: only when no other process has it
+// open any more, which the driver forbids.
+SHMLANE_EXPORT void free_unused();
 
 // The importing half of a queue's consumer. Thread-safe. The Consumer must outlive it; arrays may outlive both.
 class SHMLANE_EXPORT Importer {

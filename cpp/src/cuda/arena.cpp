@@ -41,7 +41,7 @@ Arena::~Arena() {
   for (auto& block : blocks_) {
     const bool used =
         std::any_of(taken_.begin(), taken_.end(), [&](const Taken& taken) { return taken.piece.block == block; });
-    if (!used) Block::recycle(std::move(block));
+    (used ? Block::keep : Block::recycle)(std::move(block));
   }
 }
 

@@ -170,6 +170,11 @@ PushResult Exporter::push(const DeviceView& array, Stream stream, Timeout timeou
 
 void leave_queues() noexcept { forget_retired(); }
 
+void free_unused() {
+  look_after_retired();
+  static_cast<void>(Block::free_unused());
+}
+
 bool Exporter::wait_consumed(Timeout timeout) {
   const auto consumed = [&] {
     const std::lock_guard guard(state_->mutex);

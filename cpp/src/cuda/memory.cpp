@@ -27,6 +27,7 @@ struct Shelf {  // every block of this process
   std::mutex mutex;
   std::map<BlockId, std::weak_ptr<Block>> blocks;
   std::vector<std::shared_ptr<Block>> unused;
+  std::vector<std::shared_ptr<Block>> kept;
 };
 
 Shelf& shelf() {
@@ -97,11 +98,13 @@ Block::Block(Device& device, std::uint64_t size, std::string purpose)
       id_(random_id()),
       size_((std::max<std::uint64_t>(size, 1) + kPage - 1) / kPage * kPage) {
   const Current current(device);
-  check(driver().allocate(&base_, size_), "allocate memory for other processes");
+  CUresult result = driver().allocate(&base_, size_);
+  if (result == CUDA_ERROR_OUT_OF_MEMORY && free_unused()) result = driver().allocate(&base_, size_);
+  check(result, "allocate memory for other processes");
   CUipcMemHandle handle{};
-  const CUresult result = driver().ipc_get_memory(&handle, base_);
+  result = driver().ipc_get_memory(&handle, base_);
+  if (result != CUDA_SUCCESS) driver().free(base_);
   if (result == CUDA_ERROR_NOT_SUPPORTED || result == CUDA_ERROR_INVALID_VALUE) {
-    driver().free(base_);
     throw DeviceFailed(
         "the driver does not share this GPU's memory between processes: not under WSL, nor on Tegra, nor where the GPU "
         "is passed through without it; copy arrays to the host before they are pushed");
@@ -141,6 +144,34 @@ void Block::recycle(std::shared_ptr<Block> block) {
   Shelf& all = shelf();
   const std::lock_guard guard(all.mutex);
   all.unused.push_back(std::move(block));
+}
+
+void Block::keep(std::shared_ptr<Block> block) {
+  Shelf& all = shelf();
+  const std::lock_guard guard(all.mutex);
+  all.kept.push_back(std::move(block));
+}
+
+bool Block::free_unused() {
+  std::vector<std::shared_ptr<Block>> unused;
+  {
+    Shelf& all = shelf();
+    const std::lock_guard guard(all.mutex);
+    unused.swap(all.unused);
+    for (const auto& block : unused) all.blocks.erase(block->id_);
+  }
+  return !unused.empty();
+}
+
+Block::~Block() {
+  if (!os::cuda::usable()) return;
+  try {
+    const Current current(*device_);
+    slots_.clear();
+    driver().free(base_);
+  } catch (const Error&) {
+    // Without its context the memory is gone already.
+  }
 }
 
 Block::Slot& Block::slot(std::size_t index) {

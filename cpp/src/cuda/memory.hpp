@@ -52,8 +52,8 @@ class Owned : public Uses {
   CUdeviceptr memory_;
 };
 
-// One allocation that other processes may open, with the events of its slots. Never given back to the driver before the
-// process ends, because another process may still have it open, which no driver allows: see recycle().
+// One allocation that other processes may open, with the events of its slots. Not given back to the driver when its user
+// has done with it, because another process may still have it open, which the driver forbids: see recycle().
 class Block {
  public:
   struct Slot {
@@ -69,6 +69,14 @@ class Block {
   static std::shared_ptr<Block> find(BlockId id);
   // Nobody uses it now: keeps it for the next make() of its purpose.
   static void recycle(std::shared_ptr<Block> block);
+  // Keeps it until the process ends.
+  static void keep(std::shared_ptr<Block> block);
+  // Gives back to the driver what was recycled and not used again. Whether there was anything.
+  static bool free_unused();
+
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
 
   [[nodiscard]] os::cuda::Device& device() const noexcept { return *device_; }
   [[nodiscard]] BlockId id() const noexcept { return id_; }

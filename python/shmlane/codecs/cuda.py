@@ -61,6 +61,15 @@ class CudaEnd:
                 self._made = backend().CudaImporter(self._native)
             return self._made
 
+    def reserve(self, device: int, nbytes: int, timeout: float | None) -> Any:
+        """A slot of the arena. Raises Full, NoDevice, DeviceFailed, NoSpace, TooLarge."""
+        slot = self.exporter().reserve(device, nbytes, timeout)
+        if slot is None:
+            full = Full(f"no room in the arena of cuda:{device} for {nbytes} bytes: consumers hold it")
+            full.arena = True
+            raise full
+        return slot
+
     def wait_consumed(self, timeout: float | None) -> bool:
         return self._made is None or bool(self._made.wait_consumed(timeout))
 
@@ -84,9 +93,7 @@ class PendingSlot:
     def place(self, timeout: float | None) -> Any:
         """Take room in the arena and copy the array there. Raises Full, NoDevice, DeviceFailed, NoSpace, TooLarge."""
         array = self._array
-        slot = self._end.exporter().reserve(array.device, array.nbytes, timeout)
-        if slot is None:
-            raise Full(f"no room in the arena of cuda:{array.device} for {array.nbytes} bytes: consumers hold it")
+        slot = self._end.reserve(array.device, array.nbytes, timeout)
         text = slot.metadata(array.dtype, array.shape)
         native = backend()
         target = native.CudaArray.view(slot.data, array.dtype, array.shape, None, slot.device, slot)

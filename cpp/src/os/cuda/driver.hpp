@@ -50,6 +50,7 @@ namespace shmlane::os::cuda {
   X(error_text, cuGetErrorString)
 
 struct Driver {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a name cannot stand in parentheses
 #define SHMLANE_X(member, function) decltype(&::function) member = nullptr;
   SHMLANE_CUDA_CALLS(SHMLANE_X)
 #undef SHMLANE_X
