@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vectormaker.arrays import valid_arrays
+from vectormaker.bad_arrays import invalid_arrays
 from vectormaker.bad_segments import invalid_segments
 from vectormaker.frames import Vector, invalid_frames, valid_frames
 from vectormaker.segments import valid_rings
@@ -25,6 +27,8 @@ GROUPS = {
     "frame/invalid": invalid_frames,
     "segment/valid": lambda: itertools.chain(valid_rings(), valid_holds(), valid_lives()),
     "segment/invalid": invalid_segments,
+    "array/valid": valid_arrays,
+    "array/invalid": invalid_arrays,
     "stdio/valid": valid_streams,
     "stdio/invalid": invalid_streams,
 }

@@ -72,7 +72,7 @@ bool TensorCore::lock_shared(const os::Deadline& deadline) {
   const ParticipantId me = enter();
   bool inside = false;
   try {
-    inside = enter_busy(me) || (!deadline.immediate() && wait_to_read(me, deadline));
+    inside = enter_busy(me) || wait_to_read(me, deadline);
   } catch (...) {
     finish(me);
     throw;

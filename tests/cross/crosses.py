@@ -15,6 +15,7 @@ import numpy as np
 import shmlane
 
 from ..implementations import ROOT
+from .array_crosses import ARRAY_CASES
 from .objects import OBJECTS, huge_objects, same
 from .worker import STAMP
 from .world import PATIENCE, World
@@ -181,6 +182,7 @@ CASES: dict[str, Case] = {
     "dead producer": dead_producer,
     "dead consumer": dead_consumer,
     "random kills": random_kills,
+    **ARRAY_CASES,
 }
 
 

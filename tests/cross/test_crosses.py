@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +14,6 @@ from .world import World
 PAIRS = list(itertools.product(ALL, ALL))
 CHAIN = list(zip(ALL, (*ALL[1:], ALL[0]), strict=True))
 """Pairs in which each implementation is a source once and a target once."""
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path) as one:
-        yield one
 
 
 @pytest.mark.parametrize(("source", "target"), CHAIN)

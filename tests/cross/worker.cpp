@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "arrays.hpp"
 #include "shmlane/codecs.hpp"
 #include "shmlane/ndarray.hpp"
 #include "shmlane/queue.hpp"
@@ -85,12 +86,6 @@ int echo_stdio() {
   return 0;
 }
 
-// Tells so, and waits to be killed.
-[[noreturn]] void hold() {
-  std::cout << "holding" << std::endl;
-  for (;;) ::pause();
-}
-
 int produce_and_reserve(const std::string& queue, std::uint64_t producer, std::uint64_t count, std::uint64_t max_size) {
   produce(queue, producer, count, max_size);
   shmlane::Producer tx(queue);
@@ -107,6 +102,7 @@ int lease(const std::string& queue, std::uint64_t count) {
 }
 
 int run(const std::vector<std::string>& words) {
+  if (const auto status = run_arrays(words)) return *status;
   const auto number = [&](std::size_t place) { return std::stoull(words.at(place)); };
   const std::string verb = words.empty() ? "" : words[0];
   if (words.size() == 5 && verb == "produce") return produce(words[1], number(2), number(3), number(4));
@@ -127,6 +123,11 @@ int run(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+void hold() {
+  std::cout << "holding" << std::endl;
+  for (;;) ::pause();
+}
 
 int main(int count, char** words) {
   try {

@@ -11,6 +11,8 @@ import numpy as np
 
 import shmlane
 
+from .array_worker import run_arrays
+
 STAMP = np.dtype([("producer", "<u8"), ("sequence", "<u8")])
 
 
@@ -106,7 +108,7 @@ def main(words: list[str]) -> None:
             produce_and_reserve(queue, int(producer), int(count), int(max_size))
         case ["lease", queue, count]:
             lease(queue, int(count))
-        case _:
+        case _ if not run_arrays(words, hold):
             sys.exit(2)
 
 

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <map>
 #include <stdexcept>
 
+#include "array_cases.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/frame.hpp"
 #include "shmlane/inspect.hpp"
@@ -159,31 +159,41 @@ Json to_json(const shmlane::ParticipantInfo& participant) {
           {"alive", participant.alive}, {"at_tail", participant.at_tail}, {"holds", holds}};
 }
 
+Json to_json(const shmlane::ArrayInfo& array) {
+  return {{"dtype", Json::parse(array.dtype)},
+          {"shape", std::vector<std::int64_t>(array.shape.begin(), array.shape.end())},
+          {"nbytes", array.nbytes},
+          {"slots", array.slots},
+          {"count", array.count}};
+}
+
 Json inspect(const Json& one) {
   const shmlane::SegmentInfo info = shmlane::inspect_segment(one.at("name").get<std::string>());
   Json participants = Json::array();
   for (const shmlane::ParticipantInfo& participant : info.participants) participants.push_back(to_json(participant));
   const shmlane::QueueStat& stat = info.stat;
-  return {{"kind", kind_name(info.kind)},
-          {"state", state_name(info.state)},
-          {"full_fence", info.full_fence},
-          {"items_waiters", info.items_waiters},
-          {"space_waiters", info.space_waiters},
-          {"objects", info.objects},
-          {"capacity", stat.capacity},
-          {"used", stat.used},
-          {"producers", stat.producers},
-          {"consumers", stat.consumers},
-          {"pushed", stat.pushed},
-          {"pushed_bytes", stat.pushed_bytes},
-          {"aborted", stat.aborted},
-          {"popped", stat.popped},
-          {"popped_bytes", stat.popped_bytes},
-          {"dropped", stat.dropped},
-          {"redelivered", stat.redelivered},
-          {"waits", stat.waits},
-          {"recovered", stat.recovered},
-          {"participants", participants}};
+  Json json = {{"kind", kind_name(info.kind)},
+               {"state", state_name(info.state)},
+               {"full_fence", info.full_fence},
+               {"items_waiters", info.items_waiters},
+               {"space_waiters", info.space_waiters},
+               {"objects", info.objects},
+               {"capacity", stat.capacity},
+               {"used", stat.used},
+               {"producers", stat.producers},
+               {"consumers", stat.consumers},
+               {"pushed", stat.pushed},
+               {"pushed_bytes", stat.pushed_bytes},
+               {"aborted", stat.aborted},
+               {"popped", stat.popped},
+               {"popped_bytes", stat.popped_bytes},
+               {"dropped", stat.dropped},
+               {"redelivered", stat.redelivered},
+               {"waits", stat.waits},
+               {"recovered", stat.recovered},
+               {"participants", participants}};
+  if (info.array) json.update(to_json(*info.array));
+  return json;
 }
 
 shmlane::QueueOptions options(const Json& one) {
@@ -242,10 +252,11 @@ Json reap(const Json& one) { return {{"reaped", shmlane::reap_segment(one.at("na
 }  // namespace
 
 Json answer(const Json& one_case) {
-  static const std::map<std::string, Json (*)(const Json&)> cases{
-      {"frame", frame}, {"stdio", stdio}, {"inspect", inspect}, {"pop", pop}, {"push", push}, {"reap", reap}};
+  static const Cases cases{{"frame", frame}, {"stdio", stdio}, {"inspect", inspect},
+                           {"pop", pop},     {"push", push},   {"reap", reap}};
+  const std::string name = one_case.at("case");
   try {
-    return cases.at(one_case.at("case"))(one_case);
+    return (cases.contains(name) ? cases : array_cases()).at(name)(one_case);
   } catch (const shmlane::Error& error) {
     return failure(error);
   }

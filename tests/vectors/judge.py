@@ -21,7 +21,7 @@ def faults(testee: Testee, group: str, name: str) -> list[str]:
     """What is wrong with the testee's answers to one vector."""
     path = VECTORS / group / name
     facts = json.loads(path.with_suffix(".json").read_text())
-    if group.startswith("segment/"):
+    if group.startswith(("segment/", "array/")):
         return _segment(testee, bytes_of(path.with_suffix(".hex")), facts)
     data = path.with_suffix(".bin").read_bytes()
     return (_frame if group.startswith("frame/") else _stdio)(testee, data, facts)

@@ -19,7 +19,8 @@ LAYOUT = json.loads((Path(__file__).parents[2] / "wire-format" / "layout.json").
 _STARTS = {
     "SegmentHeader": 0,
     "ParticipantEntry": LAYOUT["constants"]["table_offset"],
-    "RingControl": LAYOUT["constants"]["control_offset"],
+    **dict.fromkeys(("RingControl", "StreamControl", "TensorControl"), LAYOUT["constants"]["control_offset"]),
+    "ArrayHeader": LAYOUT["constants"]["array_offset"],
 }
 _WORD = re.compile(r"(\w+)(?:\[(\d+)\])?\.(\w+)")
 

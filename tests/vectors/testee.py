@@ -16,7 +16,7 @@ import PIL.Image
 from shmlane import RawObject, _backend, errors
 from shmlane.codec import Context, Take, parse_metadata
 from shmlane.codecs.image import _MODES
-from shmlane.codecs.ndarray import describe_dtype
+from shmlane.codecs.ndarray import describe_dtype, parse_dtype
 from shmlane.registry import Registry
 
 BACKEND: Any = _backend.load(os.environ["SHMLANE_BACKEND"])
@@ -181,11 +181,76 @@ def reap(case: dict[str, Any]) -> dict[str, Any]:
     return {"reaped": BACKEND.reap_segment(case["name"])}
 
 
+# ---- Streams and tensors: their items are bytes here, so that a dtype that NumPy lacks does no harm ------------------
+
+
+def array_facts(native: Any, items: bytes) -> dict[str, Any]:
+    return {"dtype": json.loads(native.dtype), "shape": list(native.shape), "items": items.hex()}
+
+
+def opened(name: str) -> tuple[Any, np.ndarray]:
+    """The stream, and an array for its values."""
+    native = BACKEND.Stream(name)
+    dtype = np.dtype((np.void, parse_dtype(json.loads(native.dtype)).itemsize))
+    native.set_dtype(dtype)
+    return native, np.zeros(native.shape, dtype)
+
+
+def read(case: dict[str, Any]) -> dict[str, Any]:
+    native, items = opened(case["name"])
+    try:
+        native.read(items)
+        facts = {"count": native.last_read, "slots": native.slots, **native.stat()}
+        return {**array_facts(native, items.tobytes()), **facts}
+    finally:
+        native.close()
+
+
+def write(case: dict[str, Any]) -> dict[str, Any]:
+    native, items = opened(case["name"])
+    try:
+        value = np.frombuffer(bytes.fromhex(case["value"]), items.dtype) if items.nbytes else items
+        assert native.write(value.reshape(items.shape), 0)
+        return {"count": native.count}
+    except errors.TimedOut:
+        return {"result": "locked"}
+    finally:
+        native.close()
+
+
+def attach(case: dict[str, Any]) -> dict[str, Any]:
+    native = BACKEND.Tensor(case["name"])
+    try:
+        return array_facts(native, bytes(memoryview(native.memory())))
+    finally:
+        native.close()
+
+
+def lock(case: dict[str, Any]) -> dict[str, Any]:
+    native = BACKEND.Tensor(case["name"])
+    take, give_back = {"read": ("lock_shared", "unlock_shared"), "write": ("lock", "unlock")}[case["way"]]
+    try:
+        taken = getattr(native, take)(0)
+        if taken:
+            getattr(native, give_back)()
+        return {"result": "taken" if taken else "held"}
+    finally:
+        native.close()
+
+
+def create(case: dict[str, Any]) -> dict[str, Any]:
+    kind = {"stream": BACKEND.Stream, "tensor": BACKEND.Tensor}[case["kind"]]
+    kind(case["name"], dtype=json.dumps(case["dtype"]).encode(), shape=case["shape"]).close()
+    return {}
+
+
 def backend(case: dict[str, Any]) -> dict[str, Any]:
     return {"backend": BACKEND.__name__.removeprefix("shmlane._")}
 
 
-CASES = {"backend": backend, "frame": frame, "stdio": stdio, "inspect": inspect, "pop": pop, "push": push, "reap": reap}
+CASES = {
+    case.__name__: case for case in (backend, frame, stdio, inspect, pop, push, reap, read, write, attach, lock, create)
+}
 
 
 def main() -> None:

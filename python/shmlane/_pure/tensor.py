@@ -58,7 +58,7 @@ class TensorCore(ArrayCore):
             raise InvalidArgument(f"{self.title}: this thread holds the write lock, and needs no other")
         self.require_usable()
         with Use(self) as use:
-            return self._enter(use.me) or (deadline != clock.PAST and self._wait_to_read(use.me, deadline))
+            return self._enter(use.me) or self._wait_to_read(use.me, deadline)
 
     def unlock_shared(self) -> None:
         with self._counting:
