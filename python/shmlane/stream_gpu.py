@@ -334,6 +334,9 @@ class GpuStream(Stream):
         array = value if isinstance(value, np.ndarray) else value.to_numpy()
         return array if dtype is None else array.astype(dtype, copy=False)
 
+    def __buffer__(self, flags: int, /) -> memoryview:
+        return self.__array__().data
+
     def __dlpack__(self, **options: Any) -> Any:
         return self.read().__dlpack__(**options)
 

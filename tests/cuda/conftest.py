@@ -29,6 +29,7 @@ if OTHER := os.environ.get("SHMLANE_TEST_EXTENSION"):  # the folder of another b
 from shmlane import _backend  # noqa: E402
 
 STAND_IN = Path(os.environ.get("SHMLANE_CUDA_STANDIN", ROOT / "build/release/tests/cuda/libshmlane_cuda_standin.so"))
+WORKER = ROOT / "build/release/tests/cuda/shmlane_cuda_worker"
 ON_DEVICE = os.environ.get("SHMLANE_TEST_CUDA") == "device"
 BUILT = hasattr(_backend.active, "CudaArray")
 PATIENCE = 60.0

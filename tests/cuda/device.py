@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -127,6 +128,12 @@ def main() -> int:
         "Python": run("Python", [sys.executable, "-m", "pytest", "-q", "-rs", TESTS], {"SHMLANE_TEST_CUDA": "device"}),
         **{path.name: run("C++", [str(path)], {"SHMLANE_TEST_CUDA": "device"}) for path in programs},
     }
+    sanitizer = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if Path(sanitizer).exists():
+        command = [sanitizer, "--target-processes", "all", "--error-exitcode", "1", str(programs[0])]
+        results["compute-sanitizer"] = run("compute-sanitizer", command, {"SHMLANE_TEST_CUDA": "device"})
+    else:
+        print("\nSKIPPED: compute-sanitizer is not installed")
     figures()
     print("\n=== summary of shmlane", shmlane.__version__)
     for what, right in results.items():

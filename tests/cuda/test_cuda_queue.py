@@ -16,7 +16,7 @@ import pytest
 import shmlane
 from shmlane import Consumer, Full, Producer, cuda
 
-from .conftest import PATIENCE, ROOT, Children
+from .conftest import PATIENCE, WORKER, Children
 
 pytestmark = [pytest.mark.usefixtures("gpu"), pytest.mark.timeout(120)]
 
@@ -226,11 +226,8 @@ def test_arrays_go_from_process_to_process_and_back(name: str, children: Childre
     children.join_all()
 
 
-WORKER = ROOT / "build/release/tests/cuda/shmlane_cuda_worker"
-
-
 def test_arrays_go_through_cpp_and_back(name: str, children: Children) -> None:
-    worker = subprocess.Popen([str(WORKER), name + "a", name + "b"])
+    worker = subprocess.Popen([str(WORKER), "queue", name + "a", name + "b"])
     try:
         children.run(ask, name + "a", name + "b")
         assert worker.wait(PATIENCE) == 0

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -16,7 +19,7 @@ import pytest
 import shmlane
 from shmlane import cuda, stream
 
-from .conftest import PATIENCE, Children
+from .conftest import PATIENCE, WORKER, Children
 
 pytestmark = [pytest.mark.usefixtures("gpu"), pytest.mark.timeout(120)]
 
@@ -213,6 +216,37 @@ def survive_a_writer(name: str) -> None:
 
 def test_a_writer_that_dies_leaves_the_old_value(name: str, children: Children) -> None:
     children.run(survive_a_writer, name)
+
+
+def watch(name: str) -> None:
+    pid = os.fork()  # before this process uses the GPU
+    if not pid:
+        open_soon(name + "-go").wait_after(0, PATIENCE)
+        command = [sys.executable, "-m", "shmlane", "watch", name, "-n", "1", "-i", "0.01", "--json"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+        os._exit(0 if json.loads(done.stdout)["mean"] == 7 else 1)
+    with stream.stream(name, SHAPE, gpu_device="cuda:0") as s, stream.stream(name + "-go", 1) as go:
+        s.write(value_of(7))
+        go.write([1])
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_command_watch_shows_what_lives_on_a_gpu(name: str, children: Children) -> None:
+    children.run(watch, name)
+
+
+def let_cpp_add(name: str, mirror: bool) -> None:
+    with stream.stream(name, SHAPE, gpu_device="cuda:0", cpu_mirror=mirror) as s:
+        s.write(value_of(5))
+        subprocess.run([str(WORKER), "stream", name], check=True, timeout=PATIENCE)
+        assert (s.read().to_numpy() == 6).all()
+        assert (s.read(np.empty(SHAPE, np.float32)) == 6).all()
+        assert s.count == 2
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_cpp_reads_and_writes_the_same_streams(name: str, children: Children, mirror: bool) -> None:
+    children.run(let_cpp_add, name, mirror)
 
 
 def cross_by_name(name: str) -> None:

@@ -35,7 +35,7 @@ def watch(
         raise InvalidArgument("--interval is between 0.001 and 3600 seconds")
     with stream.open(name) as source:
         if image is not None:
-            _save(source.read(), image)
+            _save(np.asarray(source), image)
             return
         looks = _looks(source, interval)
         for _, look in zip(range(count) if count else iter(int, 1), looks, strict=False):
@@ -43,7 +43,7 @@ def watch(
 
 
 def _looks(source: stream.Stream, interval: float) -> Iterator[dict[str, Any]]:
-    value = source.read()
+    value = np.asarray(source)  # of the host's memory, wherever the stream lives
     while True:
         before, start = source.count, time.monotonic()
         time.sleep(interval)
