@@ -78,7 +78,9 @@ class Peer:
         pass
 
     def sender(self, index: int) -> Sender:
-        raise NotImplementedError
+        """There is none of a peer that only receives."""
+        raise NotImplementedError(f"{type(self).__name__} has no senders")
 
     def receiver(self, index: int) -> Receiver:
-        raise NotImplementedError
+        """There is none of a peer whose workers work alone."""
+        raise NotImplementedError(f"{type(self).__name__} has no receivers")

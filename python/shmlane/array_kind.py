@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import operator
 from collections.abc import Iterable
-from typing import Any, SupportsIndex
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,7 +17,47 @@ from .codec import Undecodable
 from .codecs.ndarray import as_array, describe_dtype, parse_dtype
 from .errors import InvalidArgument, UnsupportedType
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Shape = tuple[int, ...]
+
+
+class ArrayHandle(abc.ABC):
+    """What handles of streams and of tensors share."""
+
+    _native: Any
+
+    @property
+    def name(self) -> str:
+        return str(self._native.name)
+
+    @property
+    @abc.abstractmethod
+    def closed(self) -> bool: ...
+
+    @abc.abstractmethod
+    def close(self) -> None: ...
+
+    def unlink(self) -> None:
+        """Remove it; silent if it is gone already. Every handle of a stream raises Removed from then on; who has a
+        tensor goes on with it.
+        """
+        self._native.unlink()
+
+    def delete(self) -> None:
+        """Remove it and close this handle."""
+        if not self.closed:
+            self.unlink()
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def describe(dtype: DTypeLike) -> bytes:

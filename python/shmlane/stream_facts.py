@@ -5,25 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .array_kind import Shape, describe
+from .array_kind import ArrayHandle, Shape, describe
 from .errors import Closed
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class StreamFacts:
+class StreamFacts(ArrayHandle):
     """The facts of a handle. All but name, ``closed`` and ``repr`` raise Closed after its end."""
 
-    _native: Any
     _options: dict[str, Any]
     _dtype: np.dtype[Any]
     _shape: Shape
     _title: str
-
-    @property
-    def name(self) -> str:
-        return str(self._native.name)
 
     @property
     def shape(self) -> Shape:

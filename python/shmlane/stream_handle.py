@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,24 +178,6 @@ class Stream(StreamFacts):
     def close(self) -> None:
         """End this handle; who waits on it in another thread gets Closed. The stream stays. Idempotent."""
         self._native.close()
-
-    def unlink(self) -> None:
-        """Remove the stream; every handle of it raises Removed from then on."""
-        self._native.unlink()
-
-    def delete(self) -> None:
-        """Remove the stream and close this handle."""
-        if not self.closed:
-            self.unlink()
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_stream, (self.name, self._options.get("spin"))

@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import _backend, _exit
-from .array_kind import Shape, check_shape, describe, refuse_gpu, understand
+from .array_kind import ArrayHandle, Shape, check_shape, describe, refuse_gpu, understand
 from .codecs.ndarray import as_array
 from .errors import Closed, Error, InvalidArgument, TimedOut, WrongType
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
-    from typing_extensions import Self
 
 __all__ = ["Tensor", "attach_shared_tensor", "cleanup", "create_shared_tensor", "list", "list_tensors"]
 
 
-class Tensor:
+class Tensor(ArrayHandle):
     """A handle of a tensor; ``create_shared_tensor`` and ``attach_shared_tensor`` make them. May be shared by threads,
     and pickled: whoever unpickles it attaches by the name. Leaving a ``with`` closes it, and removes the tensor if this
     handle created it.
@@ -56,10 +55,6 @@ class Tensor:
                 f"shmlane.tensor.attach_shared_tensor({self.name!r})"
             )
         return self._array
-
-    @property
-    def name(self) -> str:
-        return str(self._native.name)
 
     @property
     def shape(self) -> Shape:
@@ -120,25 +115,12 @@ class Tensor:
         self._array = None
         self._native.close()
 
-    def unlink(self) -> None:
-        """Remove the tensor's name; who has it goes on with it. Silent if it is gone already."""
-        self._native.unlink()
-
-    def delete(self) -> None:
-        """Remove the tensor and close this handle."""
-        if not self.closed:
-            self.unlink()
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self.closed and self.owner:
             self.unlink()
-        self.close()
+        super().__exit__(kind, error, traceback)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return attach_shared_tensor, (self.name, None, None, self._writable)

@@ -1,54 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stream: the latest value of one array, between handles, threads and processes (SPEC section 11).
+// Stream: the latest value of one array, its life and its writing (SPEC section 11).
+#include <algorithm>
 #include <array>
-#include <atomic>
-#include <chrono>
-#include <numeric>
+#include <csignal>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "shmlane/inspect.hpp"
 #include "shmlane/queue.hpp"
-#include "shmlane/stream.hpp"
 #include "support/processes.hpp"
 #include "support/raw_segment.hpp"
-#include "support/shm.hpp"
+#include "support/stream_test.hpp"
 
 namespace {
 
-using namespace std::chrono_literals;
 using processes::Child;
 using processes::expect;
 using shmlane::Dims;
 using shmlane::DType;
 using shmlane::no_wait;
 using shmlane::Stream;
-using shmlane::StreamOptions;
-
-const DType kFloat = DType::of<float>();
-
-// A stream that is gone when the test ends.
-class StreamTest : public ShmTest {
- public:
-  ~StreamTest() {
-    for (const char* which : {"s", "t", "u"}) shmlane::unlink_stream(name(which));
-  }
-  Stream create(const Dims& shape = {4}, const DType& dtype = kFloat, const StreamOptions& options = {}) const {
-    return Stream::create(name("s"), dtype, shape, options);
-  }
-  Stream open() const { return Stream::open(name("s")); }
-};
-
-std::vector<float> row(float value, std::size_t size = 4) { return std::vector<float>(size, value); }
-
-const std::vector<float> kOnes = row(1);
-
-std::vector<float> read(const Stream& stream) {
-  std::vector<float> out(stream.nbytes() / sizeof(float));
-  stream.read(out);
-  return out;
-}
 
 TEST_CASE_FIXTURE(StreamTest, "a fresh stream is all zeros, and its count is nought") {
   const Stream stream = create({2, 3});
@@ -153,22 +124,6 @@ TEST_CASE_FIXTURE(StreamTest, "every use of a handle whose stream was unlinked e
   CHECK(read(again) == row(0));
 }
 
-TEST_CASE_FIXTURE(StreamTest, "who waits in a stream that is unlinked is woken with Removed") {
-  Stream stream = create();
-  std::atomic<bool> removed{false};
-  std::thread waiter([&] {
-    try {
-      stream.wait_after(0);
-    } catch (const shmlane::Removed&) {
-      removed = true;
-    }
-  });
-  std::this_thread::sleep_for(50ms);
-  shmlane::unlink_stream(name("s"));
-  waiter.join();
-  CHECK(removed);
-}
-
 TEST_CASE_FIXTURE(StreamTest,
                   "every use of a closed handle ends with Closed that names the stream and says to open it") {
   Stream stream = create();
@@ -239,86 +194,6 @@ TEST_CASE_FIXTURE(StreamTest, "while a write view is open no other write of its 
   CHECK(stream.write(row(1)) == 1);
 }
 
-TEST_CASE_FIXTURE(StreamTest, "the thread that holds the lock may take it again and write; nobody else can meanwhile") {
-  Stream stream = create();
-  Stream other = open();
-  CHECK(stream.acquire());
-  CHECK(stream.acquire(no_wait));
-  CHECK(stream.write_locked(shmlane::NdView::of(kOnes)) == 1);
-  CHECK_FALSE(other.acquire(10ms));
-  CHECK(other.write(row(2), no_wait) == std::nullopt);
-  std::thread([&] { CHECK_FALSE(stream.acquire(10ms)); }).join();
-  stream.release();
-  CHECK_FALSE(other.acquire(no_wait));
-  stream.release();
-  CHECK(other.acquire(no_wait));
-  other.release();
-}
-
-TEST_CASE_FIXTURE(StreamTest, "releasing a lock that one does not hold is an error") {
-  Stream stream = create();
-  CHECK_THROWS_WITH_AS(stream.release(), doctest::Contains("unlocked"), shmlane::Unlocked);
-  CHECK(stream.acquire());
-  std::thread([&] { CHECK_THROWS_AS(stream.release(), shmlane::Unlocked); }).join();
-  CHECK_THROWS_AS(open().release(), shmlane::Unlocked);
-  stream.release();
-  CHECK_THROWS_AS(stream.write_locked(shmlane::NdView::of(kOnes)), shmlane::Unlocked);
-}
-
-TEST_CASE_FIXTURE(StreamTest, "the live memory is seen under the lock only, and shows the newest value") {
-  Stream stream = create();
-  CHECK_THROWS_AS(static_cast<void>(stream.live()), shmlane::Unlocked);
-  stream.acquire();
-  stream.write(row(3));
-  CHECK(std::ranges::equal(stream.live().as<float>(), row(3)));
-  stream.release();
-}
-
-TEST_CASE_FIXTURE(StreamTest, "who waits for the lock is woken when it is given back") {
-  Stream stream = create();
-  stream.acquire();
-  Child waiter([&] {
-    Stream mine = open();
-    expect(mine.acquire(), "the lock");
-    mine.write(row(8));
-    mine.release();
-  });
-  processes::wait_until([&] { return processes::sleeps(waiter.pid()); });
-  stream.release();
-  CHECK(waiter.join() == "");
-  CHECK(read(stream) == row(8));
-}
-
-TEST_CASE_FIXTURE(StreamTest, "the death of who holds the lock frees it for who waits") {
-  Stream stream = create();
-  Child holder([&] {
-    Stream mine = open();
-    mine.acquire();
-    mine.write(row(4));
-    std::this_thread::sleep_for(1h);
-  });
-  processes::wait_until([&] { return stream.count() == 1; });
-  std::thread killer([&] {
-    std::this_thread::sleep_for(50ms);
-    holder.kill();
-  });
-  CHECK(stream.acquire());
-  killer.join();
-  CHECK(stream.write(row(5)) == 2);
-  stream.release();
-  CHECK(read(stream) == row(5));
-}
-
-TEST_CASE_FIXTURE(StreamTest, "a handle that closes gives its lock back") {
-  Stream stream = create();
-  Stream other = open();
-  stream.acquire();
-  stream.acquire();
-  stream.close();
-  CHECK(other.acquire(no_wait));
-  other.release();
-}
-
 TEST_CASE_FIXTURE(StreamTest, "a write view outlives the closing of its handle, and may still be committed or not") {
   Stream stream = create();
   Stream other = open();
@@ -330,132 +205,6 @@ TEST_CASE_FIXTURE(StreamTest, "a write view outlives the closing of its handle, 
   CHECK(read(other) == row(6));
   CHECK(other.acquire(no_wait));
   other.release();
-}
-
-TEST_CASE_FIXTURE(StreamTest, "read_new waits for a write after the call, read_after for one after a count") {
-  Stream stream = create();
-  Stream writer = open();
-  writer.write(row(1));
-  std::vector<float> out(4);
-  const auto bytes = std::as_writable_bytes(std::span(out));
-  CHECK(stream.read_new(bytes, 5ms) == std::nullopt);
-  CHECK(stream.read_after(0, bytes, no_wait) == 1);
-  std::thread later([&] {
-    std::this_thread::sleep_for(20ms);
-    writer.write(row(2));
-  });
-  CHECK(stream.read_new(bytes) == 2);
-  later.join();
-  CHECK(out == row(2));
-  CHECK(stream.read_after(2, bytes, 5ms) == std::nullopt);
-}
-
-TEST_CASE_FIXTURE(StreamTest, "every sleeper is woken by one write") {
-  Stream stream = create();
-  std::vector<Child> readers;
-  for (int i = 0; i < 5; ++i) {
-    readers.emplace_back([&] {
-      Stream mine = Stream::open(name("s"), {.spin = 0ns});
-      std::vector<float> out(4);
-      expect(mine.read_after(0, std::as_writable_bytes(std::span(out))) == 1, "count");
-    });
-  }
-  for (const Child& reader : readers) processes::wait_until([&] { return processes::sleeps(reader.pid()); });
-  stream.write(row(1));
-  CHECK(processes::join_all(readers) == "");
-}
-
-TEST_CASE_FIXTURE(StreamTest, "two processes in ping-pong lose no value") {
-  constexpr std::uint64_t kRounds = 20'000;
-  Stream ping = create({1});
-  Stream pong = Stream::create(name("t"), kFloat, {1});
-  Child other([&] {
-    Stream in = open();
-    Stream out = Stream::open(name("t"));
-    std::array<float, 1> value{};
-    for (std::uint64_t i = 0; i < kRounds; ++i) {
-      expect(in.read_after(i, std::as_writable_bytes(std::span(value)), 10s) == i + 1, "ping");
-      out.write(value);
-    }
-  });
-  std::array<float, 1> value{};
-  for (std::uint64_t i = 0; i < kRounds; ++i) {
-    ping.write(std::array{static_cast<float>(i)});
-    REQUIRE(pong.read_after(i, std::as_writable_bytes(std::span(value)), 10s) == i + 1);
-    REQUIRE(value[0] == static_cast<float>(i));
-  }
-  CHECK(other.join() == "");
-  CHECK(pong.missed() == 0);
-}
-
-TEST_CASE_FIXTURE(StreamTest, "missed counts the values that a handle's reads skipped") {
-  Stream stream = create();
-  Stream reader = open();
-  for (int i = 0; i < 5; ++i) stream.write(row(1));
-  read(reader);
-  CHECK(reader.missed() == 4);
-  read(reader);
-  stream.write(row(2));
-  read(reader);
-  CHECK(reader.missed() == 4);
-  CHECK(reader.last_read() == 6);
-}
-
-TEST_CASE_FIXTURE(StreamTest, "cancel_wait and close end the waits of other threads") {
-  Stream stream = create();
-  std::atomic<int> ended{0};
-  std::thread first([&] { ended += !stream.wait_after(0); });
-  while (ended == 0) {
-    stream.cancel_wait();
-    std::this_thread::sleep_for(1ms);
-  }
-  first.join();
-  std::thread second([&] {
-    try {
-      stream.wait_after(0);
-    } catch (const shmlane::Closed&) {
-      ++ended;
-    }
-  });
-  std::this_thread::sleep_for(20ms);
-  stream.close();
-  second.join();
-  CHECK(ended == 2);
-}
-
-TEST_CASE_FIXTURE(StreamTest, "wait_any tells which of several streams have a value that was not read") {
-  Stream first = create();
-  Stream second = Stream::create(name("t"), kFloat, {4});
-  Stream third = Stream::create(name("u"), kFloat, {4});
-  const std::array<Stream*, 3> all{&first, &second, &third};
-  CHECK(shmlane::wait_any(all, 5ms).empty());
-  std::thread writer([&] {
-    std::this_thread::sleep_for(20ms);
-    Stream::open(name("t")).write(row(1));
-  });
-  CHECK(shmlane::wait_any(all) == std::vector<std::size_t>{1});
-  writer.join();
-  third.write(row(1));
-  CHECK(shmlane::wait_any(all) == std::vector<std::size_t>{1, 2});
-  read(second);
-  CHECK(shmlane::wait_any(all) == std::vector<std::size_t>{2});
-}
-
-TEST_CASE_FIXTURE(StreamTest, "who locks several streams in any order waits for nobody for ever") {
-  Stream first = create();
-  Stream second = Stream::create(name("t"), kFloat, {4});
-  Child other([&] {
-    Stream a = open();
-    Stream b = Stream::open(name("t"));
-    const std::array<Stream*, 2> order{&b, &a};
-    for (int i = 0; i < 2000; ++i) expect(shmlane::locked_many(order, 20s).has_value(), "locks");
-  });
-  const std::array<Stream*, 2> order{&first, &second};
-  for (int i = 0; i < 2000; ++i) REQUIRE(shmlane::locked_many(order, 20s).has_value());
-  CHECK(other.join() == "");
-  const auto locks = shmlane::locked_many(order);
-  CHECK(first.locked_here());
-  CHECK_FALSE(Stream::open(name("t")).acquire(no_wait));
 }
 
 TEST_CASE_FIXTURE(StreamTest, "a forked child uses its parent's handle as a participant of its own") {

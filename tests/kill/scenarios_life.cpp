@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Victims that come, wait, reap and go.
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include <cstddef>
+#include <cerrno>
 
 #include "os/semaphore.hpp"
 #include "scenarios.hpp"
 #include "segment.hpp"
 #include "shmlane/inspect.hpp"
 #include "support/raw_segment.hpp"
+#include "support/refusing.hpp"
 #include "victim.hpp"
 
 namespace kill_tests {
@@ -40,15 +38,7 @@ Act create_by_consumer(World& world) {
 }
 
 Act attach_without_membarrier(World& world) {
-  sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog filter{4, program};
-  expect(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0,
-         "the kernel takes no filter of system calls");
+  refuse_system_call(SYS_membarrier, EPERM);
   return attach_consumer(world);
 }
 

@@ -47,9 +47,19 @@ def _refuse(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def name(backend: ModuleType) -> Iterator[str]:
-    """A queue's name; afterwards neither segment nor semaphore of a name that begins so may be left."""
+    """A name; afterwards neither segment nor semaphore of a name that begins so may be left, but streams and tensors,
+    which stay until somebody removes them.
+    """
     unique = f"test-{os.getpid()}-{uuid.uuid4().hex[:10]}"
     yield unique
+    gc.collect()
+    for names, unlink in (
+        (backend.list_streams, backend.unlink_stream),
+        (backend.list_tensors, backend.unlink_tensor),
+    ):
+        for one in names():
+            if one.startswith(unique):
+                unlink(one)
     assert left_over(unique) == []
 
 

@@ -7,7 +7,6 @@ import gc
 import json
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,6 @@ from shmlane import (
     UnsupportedType,
     stream,
 )
-
-
-@pytest.fixture
-def name(name: str) -> Iterator[str]:
-    yield name
-    gc.collect()
-    for one in stream.list_streams():
-        if one.startswith(name):
-            stream.unlink(one)
 
 
 def test_a_fresh_stream_is_all_zeros_of_float32(name: str) -> None:

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -24,15 +22,6 @@ from shmlane import Closed, Removed, Stream, TimedOut, Unlocked, stream
 
 SPAWN = get_context("spawn")
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def name(name: str) -> Iterator[str]:
-    yield name
-    gc.collect()
-    for one in stream.list_streams():
-        if one.startswith(name):
-            stream.unlink(one)
 
 
 def start(work: object, *arguments: object) -> BaseProcess:

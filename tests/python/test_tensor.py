@@ -7,7 +7,6 @@ import gc
 import os
 import pickle
 import signal
-from collections.abc import Iterator
 from multiprocessing import get_context
 
 import numpy as np
@@ -19,15 +18,6 @@ from shmlane import Closed, Exists, InvalidArgument, NotFound, TensorPool, Timed
 
 SPAWN = get_context("spawn")
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def name(name: str) -> Iterator[str]:
-    yield name
-    gc.collect()
-    for one in tensor.list_tensors():
-        if one.startswith(name):
-            tensor.cleanup(one)
 
 
 def test_a_tensor_is_one_memory_to_all_who_attach(name: str) -> None:

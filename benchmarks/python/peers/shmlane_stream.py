@@ -6,6 +6,7 @@ Of the cases of one process ``most`` is the side of a square matrix of float32.
 
 from __future__ import annotations
 
+import abc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,7 @@ class _Loop(Sender):
             count(b"")
 
 
-class _Square(Peer):
+class _Square(Peer, abc.ABC):
     """A stream of one matrix."""
 
     names = ("",)
@@ -52,8 +53,8 @@ class _Square(Peer):
     def sender(self, index: int) -> Sender:
         return _Loop(self.step())
 
-    def step(self) -> Callable[[], Any]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def step(self) -> Callable[[], Any]: ...
 
 
 class WriteAndRead(_Square):
