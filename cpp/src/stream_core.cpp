@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kSpinNs = 30'000;  // about what it costs to be woken
 constexpr std::chrono::nanoseconds kReadersPatience = std::chrono::milliseconds(10);
+constexpr std::uint64_t kNeverPastTheCache = 16 * 1024;  // bytes; no memcpy uses non-temporal stores for less
 
 }  // namespace
 
@@ -105,8 +106,9 @@ std::byte* StreamCore::begin_write() {
   SHMLANE_CRASH_POINT("stream.writing");
   atomic(control().writing).store(next_.count, kRelaxed);
 #if !defined(SHMLANE_TSAN)
-  // Whoever sees a byte of this write sees the count before it, too: pairs with the fence in reused().
-  std::atomic_thread_fence(std::memory_order_release);
+  // Whoever sees a byte of this write sees the count before it, too: pairs with the fence in reused(). Stores that go
+  // past the cache, as a large memcpy's do, heed only a full fence on x86.
+  std::atomic_thread_fence(array().nbytes < kNeverPastTheCache ? std::memory_order_release : std::memory_order_seq_cst);
 #endif
   write_open_ = true;
   SHMLANE_CRASH_POINT("stream.fill");

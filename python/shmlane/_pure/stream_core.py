@@ -21,7 +21,7 @@ from .array_header import ArrayFacts
 from .bell import Bell
 from .core import Use
 from .os import clock, futex
-from .os.atomic import acquire_fence, release_fence
+from .os.atomic import acquire_fence, full_fence
 from .os.process import ONLINE_CORES, unix_time_ns
 from .participants import id_index
 from .waiting import SLICE_NS
@@ -183,8 +183,9 @@ class StreamCore(ArrayCore):
         place = self.slot(self._next[1])
         self.write_lock.write_open = True
         self._words[_WRITING] = self._next[0]
-        # Whoever sees a byte of this write sees the count before it, too: pairs with the fence in _copy().
-        release_fence()
+        # Whoever sees a byte of this write sees the count before it, too: pairs with the fence in _copy(). Full, for
+        # large copies use stores that go past the cache.
+        full_fence()
         return place
 
     def next_slot(self) -> int:

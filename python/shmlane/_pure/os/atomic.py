@@ -96,11 +96,5 @@ def acquire_fence() -> None:
         _fence(_ACQUIRE)
 
 
-def release_fence() -> None:
-    """Keeps what comes before it before stores after it, to any memory."""
-    if not PLAIN_IS_ENOUGH:
-        _fence(_RELEASE)
-
-
 def full_fence() -> None:
     _fence(_SEQ_CST)
