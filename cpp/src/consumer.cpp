@@ -198,15 +198,17 @@ Took take_some(ConsumerCore& core, ParticipantId me, const Timeout& timeout, std
                       : checked_view(core, me, taking.place);
 }
 
-// Leases of a call that failed for want of memory go to whoever takes next. Where a lock is not to be had, they stay with
-// the handle until it is closed.
+// Leases of a call that failed for want of memory go to whoever takes next. Where a lock is not to be had, they are held
+// until this process ends: the tail does not pass a hold that is counted.
 [[gnu::cold]] void put_back(ConsumerCore& core, ParticipantId me, std::span<const Taking> takings) noexcept {
   try {
-    for (const Taking& taking : takings) core.ring()->redeliver(me, taking.place, os::Deadline(kLockSlice));
-    core.attachment().items().wake(takings.size());
+    for (const Taking& taking : takings) {
+      if (!core.ring()->redeliver(me, taking.place, os::Deadline(kLockSlice))) core.enter_again();
+    }
   } catch (const std::exception& error) {
     log(LogLevel::kError, error.what());
   }
+  core.attachment().wake_everybody();
 }
 
 // Calls consume(taking, view) for each, and adds to `sound`, which counts those of earlier calls, too. Corrupt frames are
@@ -231,7 +233,8 @@ bool for_each_sound(ConsumerCore& core, ParticipantId me, std::span<const Taking
   return true;
 }
 
-// The same for up to `max` frames, waiting for the first.
+// The same for up to `max` frames, waiting for the first. An error that comes after sound ones is left to the next call,
+// which meets it again.
 template <class Consume>
 void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout timeout, Consume&& consume) {
   std::array<Taking, kBatch> takings;
@@ -239,7 +242,12 @@ void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout ti
   while (taken < max) {
     const Timeout patience = taken == 0 ? timeout : Timeout(no_wait);
     const std::span<Taking> wanted(takings.data(), std::min(max - taken, kBatch));
-    const std::size_t count = take_some(core, me, patience, wanted).count;
+    std::size_t count = 0;
+    try {
+      count = take_some(core, me, patience, wanted).count;
+    } catch (...) {
+      if (sound == 0) throw;
+    }
     if (count == 0 || !for_each_sound(core, me, wanted.first(count), sound, consume)) return;
     taken += count;
   }

@@ -91,7 +91,7 @@ class Ring {
   // Settles what a living participant holds, at its own end.
   [[nodiscard]] bool give_back_all(ParticipantId me, const os::Deadline& deadline);
   // Settles one lease of a living participant that could not use it: READY again, as if its holder had died.
-  bool redeliver(ParticipantId me, const Place& place, const os::Deadline& deadline);
+  [[nodiscard]] bool redeliver(ParticipantId me, const Place& place, const os::Deadline& deadline);
   // Whether no frame is RESERVED or READY; false if the lock was not to be had.
   [[nodiscard]] bool drained(ParticipantId me, const os::Deadline& deadline);
   // Whether no object waits and none is held. Without a lock: for when nobody else lives.

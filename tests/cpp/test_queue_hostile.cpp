@@ -260,6 +260,21 @@ TEST_CASE_FIXTURE(ShmTest, "an unsound frame at the end of a long batch takes no
   shmlane::set_log_level(shmlane::LogLevel::kWarning);
 }
 
+TEST_CASE_FIXTURE(ShmTest, "a ring that turns out to be damaged in mid-batch is the next call's error") {
+  shmlane::set_log_level(shmlane::LogLevel::kOff);
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 65536}});
+  const raw::Segment segment(name());
+  constexpr unsigned kSound = 64;
+  for (unsigned i = 0; i <= kSound; ++i) producer.push(std::to_string(i));
+  segment.frame(kSound * 128).open_sentinel ^= 1;
+  CHECK(consumer.pop_many(100, 0s).size() == kSound);
+  CHECK_THROWS_AS(static_cast<void>(consumer.pop_many(100, 0s)), shmlane::Corrupt);
+  segment.frame(kSound * 128).open_sentinel ^= 1;
+  CHECK(consumer.pop_many(100, 0s).size() == 1);
+  shmlane::set_log_level(shmlane::LogLevel::kWarning);
+}
+
 TEST_CASE_FIXTURE(ShmTest, "locks of owners that do not exist are taken over, and those of the living only delay") {
   CHECK(with_victim(*this, [](Victim& victim, raw::Segment& segment) {
           Snapshot snapshot(segment);
