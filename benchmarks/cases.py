@@ -217,31 +217,49 @@ def stream(name: str, peer: str, languages: tuple[str, str] = CPP, **options: An
 
 
 def streams() -> Iterator[Case]:
-    """One worker alone that writes, reads or attaches; ping-pong; and what a reader costs the writer."""
+    """One worker alone that writes, reads or attaches, and what a reader costs the writer."""
     who = (stream("write", "stream-write"), stream("read", "stream-read"), limit("locked-add"))
     yield Case("stream: C++ 64 B", "streams", "alone", ("objects_per_s",), who, SIZES["64 B"], quick=True)
     who = (stream("observed", "stream-observed"), stream("unobserved", "stream-write"))
+    who += (limit("bare observed", "bare-observed"), limit("bare unobserved", "bare-write"))
     yield Case("stream: C++ write of 1 MiB", "streams", "alone", ("bytes_per_s",), who, SIZES["1 MiB"], quick=True)
     who = (stream("attach", "attach-tensor"),)
     yield Case("tensor: attach to 1 GiB", "streams", "alone", ("p50_ns",), who, {"most": KIB * MIB}, quick=True)
+
+
+def python_limit(name: str, peer: str) -> Contender:
+    return Contender(name, peer, PYTHON, limit=True)
+
+
+def python_streams() -> Iterator[Case]:
+    """Streams in one Python process, against the same with plain NumPy."""
     for side in (100, 1000, 10_000):
         who = (
             stream("read(out=)", "stream-copy", PYTHON),
             stream("read()", "stream-copy-new", PYTHON),
-            limit("two copies", "two-copies"),
+            Contender("pyshmem", "pyshmem-copy", PYTHON),
+            Contender("pyshmem read()", "pyshmem-copy-new", PYTHON),
+            python_limit("two copies", "two-copies"),
+            python_limit("two copies through shared memory", "two-shared-copies"),
         )
-        who = (*who[:2], replace(who[2], languages=PYTHON))
-        name = f"stream: Python write + read {side}x{side}"
-        yield Case(name, "streams", "alone", ("p50_ns",), who, {"most": side}, seconds=1.0, quick=side < 10_000)
-        product = (stream("streams", "stream-product", PYTHON), limit("plain", "plain-product"))
-        product = (product[0], replace(product[1], languages=PYTHON))
+        name, options, seconds = f"stream: Python write + read {side}x{side}", {"most": side}, 1.0 + side / 10_000
+        yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=seconds, quick=side < 10_000)
+        who = (stream("streams", "stream-product", PYTHON), Contender("pyshmem", "pyshmem-product", PYTHON))
+        who += (python_limit("plain", "plain-product"),)
         name = f"stream: Python matrix x vector {side}"
-        yield Case(name, "streams", "alone", ("p50_ns",), product, {"most": side}, seconds=1.0, quick=side < 10_000)
+        yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=1.0, quick=side < 10_000)
+
+
+def stream_latency() -> Iterator[Case]:
+    """Ping-pong of the same array: whoever waits asks again and again, or sleeps at once."""
     for title, languages in (("C++", CPP), ("Python", PYTHON)):
-        for way, spinning in (("spinning", {"spin": True, "popped": True}), ("waking", {})):
-            who = (stream("stream", "stream", languages),)
-            options = {**SIZES["64 KiB"], "numpy": True, **spinning}
-            yield Case(f"stream: {title} ping-pong 64 KiB, {way}", "streams", "busy", ("p50_ns",), who, options)
+        for way, option in (("spinning", "spin"), ("woken from sleep", "sleep")):
+            who = [stream("stream", "stream", languages), limit("copies", "bare-slots")]
+            who += [limit("semaphore")] if option == "sleep" else []
+            who += [Contender("pyshmem", "pyshmem", PYTHON)] if languages == PYTHON else []
+            options = {**SIZES["64 KiB"], "numpy": True, option: True}
+            name = f"stream: {title} ping-pong 64 KiB, {way}"
+            yield Case(name, "streams", "busy", ("p50_ns",), tuple(who), options, quick=languages == PYTHON)
 
 
 def limits() -> Iterator[Case]:
@@ -263,5 +281,5 @@ def all_cases() -> list[Case]:
         cpp_life,
     )
     groups += (python_throughput, python_shapes, across_languages, python_latency, backends, growth, against_pipes)
-    groups += (streams, limits)
+    groups += (streams, python_streams, stream_latency, limits)
     return [case for group in groups for case in group()]

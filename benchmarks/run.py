@@ -88,7 +88,7 @@ def select(options: argparse.Namespace) -> list[Case]:
 def left_out(cases: list[Case]) -> dict[str, str]:
     """Peers that are not there, and why, by name and language."""
     cpp, python = cpp_peers(), python_peers()
-    missing = {"pyshmem": "has streams and no queue; to be compared with shmlane's streams"}
+    missing = {}
     for contender in (contender for case in cases for contender in case.contenders):
         for language in contender.languages:
             why = python.get(contender.peer) if language != "cpp" else contender.peer not in cpp and "was not built"

@@ -30,7 +30,8 @@ Setup setup_of(const json& ask) {
           .batch = ask.value("batch", 1U),
           .in_place = ask.value("in_place", false),
           .popped = ask.value("popped", false),
-          .spin = ask.value("spin", false)};
+          .spin = ask.value("spin", false),
+          .sleep = ask.value("sleep", false)};
 }
 
 Setup way_back(Setup setup) {

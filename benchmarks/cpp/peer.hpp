@@ -22,6 +22,7 @@ struct Setup {
   bool in_place = false;  // fill a reservation instead of copying from a payload of one's own
   bool popped = false;    // take a copy of each object instead of a look where it lies
   bool spin = false;      // ask again instead of sleeping, where the peer can
+  bool sleep = false;     // sleep at once, where the peer spins first
 };
 
 // What one worker does. Roles: produce, consume; ping, pong; pace, stamp; hush; attach; keep-sender, keep-receiver. All of them are endless: the

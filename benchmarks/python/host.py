@@ -39,9 +39,14 @@ PEERS = {  # module and class by name
     "stream": ("shmlane_stream", "PingPong"),
     "stream-copy": ("shmlane_stream", "WriteAndRead"),
     "stream-copy-new": ("shmlane_stream", "WriteAndReadNew"),
-    "two-copies": ("shmlane_stream", "TwoCopies"),
     "stream-product": ("shmlane_stream", "Pipeline"),
-    "plain-product": ("shmlane_stream", "PlainProduct"),
+    "pyshmem": ("pyshmem_stream", "PingPong"),
+    "pyshmem-copy": ("pyshmem_stream", "WriteAndRead"),
+    "pyshmem-copy-new": ("pyshmem_stream", "WriteAndReadNew"),
+    "pyshmem-product": ("pyshmem_stream", "Pipeline"),
+    "two-copies": ("streams", "TwoCopies"),
+    "two-shared-copies": ("streams", "TwoSharedCopies"),
+    "plain-product": ("streams", "PlainProduct"),
 }
 _PR_SET_PDEATHSIG = 1
 FIELDS = {field.name for field in dataclasses.fields(Setup)}

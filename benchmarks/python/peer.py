@@ -25,6 +25,8 @@ class Setup:
     batch: int = 1  # objects per call, where the peer has batches
     numpy: bool = False  # payloads are arrays of bytes, otherwise bytes
     popped: bool = False  # take a copy of each object, otherwise look where it lies, if the peer can
+    spin: bool = False  # ask again instead of sleeping, where the peer can
+    sleep: bool = False  # sleep at once, where the peer spins first
 
     @property
     def slots(self) -> int:

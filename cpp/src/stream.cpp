@@ -21,15 +21,14 @@ std::uint32_t slots_for(const DType& dtype, const Dims& shape, unsigned asked) {
   return asked;
 }
 
-void require(const StreamCore& core, bool right, const std::string& given) {
-  if (!right) {
-    throw InvalidArgument("stream '" + core.name() + "': expected shape " + shape_text(core.array().shape) + " of " +
-                          core.array().dtype.text() + ", got " + given);
-  }
+[[noreturn]] void throw_other_array(const StreamCore& core, const std::string& given) {
+  throw InvalidArgument("stream '" + core.name() + "': expected shape " + shape_text(core.array().shape) + " of " +
+                        core.array().dtype.text() + ", got " + given);
 }
 
 void require_size(const StreamCore& core, std::size_t size) {
-  require(core, size == core.array().nbytes, std::to_string(size) + " bytes");
+  if (size != core.array().nbytes) [[unlikely]]
+    throw_other_array(core, std::to_string(size) + " bytes");
 }
 
 // The lock to the end of a scope. Thin, because it is taken for every write.
@@ -178,14 +177,13 @@ std::string Stream::describe() const {
                                                     : "process " + std::to_string(stat.writer_pid) + ", dead");
 }
 
+void Stream::throw_other_items(const DType& given) const {
+  throw_other_array(core(), "items of dtype " + given.text());
+}
+
 std::uint64_t Stream::read(std::span<std::byte> out) const {
   require_size(core(), out.size());
   return core_->read(out.data());
-}
-
-std::uint64_t Stream::read_items(std::span<std::byte> out, const DType& dtype) const {
-  require(core(), dtype == core().array().dtype, "items of dtype " + dtype.text());
-  return read(out);
 }
 
 std::optional<std::uint64_t> Stream::read_new(std::span<std::byte> out, Timeout timeout) {
@@ -211,16 +209,11 @@ std::optional<std::uint64_t> Stream::write(std::span<const std::byte> value, Tim
   return replace(*core_, timeout, [&](std::byte* slot) { shared_copy(slot, value.data(), value.size()); });
 }
 
-std::optional<std::uint64_t> Stream::write_items(std::span<const std::byte> value, const DType& dtype,
-                                                 Timeout timeout) {
-  require(core(), dtype == core().array().dtype, "items of dtype " + dtype.text());
-  return write(value, timeout);
-}
-
 std::optional<std::uint64_t> Stream::write(const NdView& value, Timeout timeout) {
   const ArrayFacts& array = core().array();
-  require(*core_, value.dtype == array.dtype && value.shape == array.shape,
-          value.dtype.text() + " " + shape_text(value.shape));
+  if (value.dtype != array.dtype || value.shape != array.shape) {
+    throw_other_array(*core_, value.dtype.text() + " " + shape_text(value.shape));
+  }
   return replace(*core_, timeout, [&](std::byte* slot) { Codec<NdView>::write(value, {slot, array.nbytes}); });
 }
 

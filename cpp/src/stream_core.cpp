@@ -97,7 +97,7 @@ StreamStat StreamCore::stat() {
 
 std::byte* StreamCore::begin_write() {
   require_usable();
-  if (write_open_) {
+  if (write_open_.load(std::memory_order_relaxed)) {
     throw InvalidArgument(title() + ": this thread has a write view open; end that first");
   }
   const Published now = published();
@@ -110,7 +110,7 @@ std::byte* StreamCore::begin_write() {
   // past the cache, as a large memcpy's do, heed only a full fence on x86.
   std::atomic_thread_fence(array().nbytes < kNeverPastTheCache ? std::memory_order_release : std::memory_order_seq_cst);
 #endif
-  write_open_ = true;
+  write_open_.store(true, std::memory_order_relaxed);
   SHMLANE_CRASH_POINT("stream.fill");
   return slot(next_.slot);
 }
@@ -121,7 +121,7 @@ std::uint64_t StreamCore::publish(ParticipantId me) {
     require_usable();
     throw Evicted(title() + ": the other participants took this handle for dead; open a new handle");
   }
-  write_open_ = false;
+  write_open_.store(false, std::memory_order_relaxed);
   wire::StreamControl& words = control();
   SHMLANE_CRASH_POINT("stream.writer");
   atomic(words.writer).store(me, kRelaxed);
@@ -135,8 +135,8 @@ std::uint64_t StreamCore::publish(ParticipantId me) {
 }
 
 void StreamCore::cancel_write() noexcept {
-  if (!write_open_) return;
-  write_open_ = false;
+  if (!write_open_.load(std::memory_order_relaxed)) return;
+  write_open_.store(false, std::memory_order_relaxed);
   SHMLANE_CRASH_POINT("stream.cancel");
   atomic(control().writing).store(next_.count - 1, kRelaxed);
 }

@@ -72,7 +72,7 @@ class StreamCore final : public ArrayCore {
   // The newest value's slot.
   [[nodiscard]] std::byte* newest() const { return slot(published().slot); }
 
-  void close() noexcept { ArrayCore::close(write_open_); }
+  void close() noexcept { ArrayCore::close(write_open_.load(std::memory_order_relaxed)); }
 
  private:
   static constexpr int kTries = 16;
@@ -102,7 +102,7 @@ class StreamCore final : public ArrayCore {
     return count;
   }
   std::uint64_t read_under_lock(std::byte* out);
-  void in_forked_child() noexcept override { write_open_ = false; }
+  void in_forked_child() noexcept override { write_open_.store(false, std::memory_order_relaxed); }
   [[nodiscard]] std::int64_t spin_ns() const noexcept;
   [[noreturn]] void throw_corrupt() const;
 
@@ -110,8 +110,10 @@ class StreamCore final : public ArrayCore {
   Bell value_bell_;
   std::atomic<std::uint64_t> last_read_{0};
   std::atomic<std::uint64_t> missed_{0};
-  Published next_{};                      // what publish() will store; under the lock
-  std::atomic<bool> write_open_ = false;  // between begin_write() and publish() or cancel_write(); under the lock
+  Published next_{};  // what publish() will store; under the lock
+  // Between begin_write() and publish() or cancel_write(); under the lock, or looked at by the thread that holds it.
+  // Relaxed: an exchange would wait for the whole copy to leave the store buffer.
+  std::atomic<bool> write_open_{false};
 };
 
 }  // namespace shmlane

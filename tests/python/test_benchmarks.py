@@ -29,7 +29,7 @@ def test_every_goal_compares_contenders_that_are_measured(load: Load) -> None:
     for (name, contender, figure), wanted in goals.GOALS.items():
         names = {one.name for one in by_name[name].contenders}
         assert figure in by_name[name].figures
-        assert {contender, *(goal.of for goal in wanted if goal.of is not None)} <= names
+        assert {contender}.union(*(goal.refers_to for goal in wanted)) <= names
 
 
 def test_no_case_and_no_contender_of_a_case_has_the_name_of_another(load: Load) -> None:

@@ -106,7 +106,11 @@ class SHMLANE_EXPORT Stream {
   std::uint64_t read(std::span<std::byte> out) const;
   template <std::ranges::contiguous_range R>
     requires ArrayItem<std::ranges::range_value_t<R>> std::uint64_t read(R&& out)
-  const { return read_items(std::as_writable_bytes(std::span(out)), DType::of<std::ranges::range_value_t<R>>()); }
+  const {
+    require_items<std::ranges::range_value_t<R>>();
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(out));
+    return read(bytes);
+  }
   // A value written after the call, or after the one with that count; nothing on time-out or cancel_wait().
   std::optional<std::uint64_t> read_new(std::span<std::byte> out, Timeout timeout = forever);
   std::optional<std::uint64_t> read_after(std::uint64_t count, std::span<std::byte> out, Timeout timeout = forever);
@@ -122,7 +126,9 @@ class SHMLANE_EXPORT Stream {
   template <std::ranges::contiguous_range R>
     requires ArrayItem<std::ranges::range_value_t<R>> std::optional<std::uint64_t> write(const R& value,
                                                                                          Timeout timeout = forever) {
-      return write_items(std::as_bytes(std::span(value)), DType::of<std::ranges::range_value_t<R>>(), timeout);
+      require_items<std::ranges::range_value_t<R>>();
+      const std::span<const std::byte> bytes = std::as_bytes(std::span(value));
+      return write(bytes, timeout);
     }
   std::optional<WriteView> write_view(bool keep = false, Timeout timeout = forever);
   // Zeros; counts as a write.
@@ -150,8 +156,11 @@ class SHMLANE_EXPORT Stream {
  private:
   explicit Stream(std::shared_ptr<StreamCore> core) : core_(std::move(core)) {}
   [[nodiscard]] StreamCore& core() const;
-  std::uint64_t read_items(std::span<std::byte> out, const DType& dtype) const;
-  std::optional<std::uint64_t> write_items(std::span<const std::byte> value, const DType& dtype, Timeout timeout);
+  template <ArrayItem T>
+  void require_items() const {
+    if (!dtype().is<T>()) throw_other_items(DType::of<T>());
+  }
+  [[noreturn]] void throw_other_items(const DType& given) const;
   friend SHMLANE_EXPORT std::vector<std::size_t> wait_any(std::span<Stream* const> streams, Timeout timeout);
   friend SHMLANE_EXPORT std::optional<StreamLocks> locked_many(std::span<Stream* const> streams, Timeout timeout);
   std::shared_ptr<StreamCore> core_;
