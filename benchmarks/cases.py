@@ -220,9 +220,11 @@ def streams() -> Iterator[Case]:
     """One worker alone that writes, reads or attaches, and what a reader costs the writer."""
     who = (stream("write", "stream-write"), stream("read", "stream-read"), limit("locked-add"))
     yield Case("stream: C++ 64 B", "streams", "alone", ("objects_per_s",), who, SIZES["64 B"], quick=True)
-    who = (stream("observed", "stream-observed"), stream("unobserved", "stream-write"))
-    who += (limit("bare observed", "bare-observed"), limit("bare unobserved", "bare-write"))
-    yield Case("stream: C++ write of 1 MiB", "streams", "alone", ("bytes_per_s",), who, SIZES["1 MiB"], quick=True)
+    who = (stream("write", "stream-write"), limit("bare memory", "bare-write"))
+    yield Case("stream: C++ write of 1 MiB", "streams", "alone", ("bytes_per_s",), who, SIZES["1 MiB"])
+    name = "stream: C++ write of 1 MiB, what a reader leaves"
+    who = (stream("write", "stream-observed"), limit("bare memory", "bare-observed"))
+    yield Case(name, "streams", "shares", ("share",), who, SIZES["1 MiB"], seconds=1.0, quick=True)
     who = (stream("attach", "attach-tensor"),)
     yield Case("tensor: attach to 1 GiB", "streams", "alone", ("p50_ns",), who, {"most": KIB * MIB}, quick=True)
 
@@ -245,7 +247,7 @@ def python_streams() -> Iterator[Case]:
         name, options, seconds = f"stream: Python write + read {side}x{side}", {"most": side}, 1.0 + side / 10_000
         yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=seconds, quick=side < 10_000)
         who = (stream("streams", "stream-product", PYTHON), Contender("pyshmem", "pyshmem-product", PYTHON))
-        who += (python_limit("plain", "plain-product"),)
+        who += (python_limit("plain", "plain-product"), python_limit("plain, copied", "copied-product"))
         name = f"stream: Python matrix x vector {side}"
         yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=1.0, quick=side < 10_000)
 

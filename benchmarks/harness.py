@@ -35,6 +35,7 @@ WARM_UP = 0.15  # seconds: once round a ring of the default capacity, and more
 ROLES = {
     "throughput": ("produce", "consume"),
     "alone": ("produce", None),
+    "shares": ("produce", None),
     "busy": ("ping", "pong"),
     "paced": ("pace", "stamp"),
     "idle": ("hush", "consume"),
@@ -219,8 +220,8 @@ def measure(ask: Ask, seconds: float) -> Result:
         result = _rates(objects_after - objects, size_after - size, cpu, end - begin)
         result["memory_bytes"] = _memory(pids)
         if len(times := board.times(seen)):
-            result |= _percentiles(times) if ask.kind != "start-up" else _start_up(board.times(0))
-        elif ask.kind in ("busy", "paced"):
+            result |= _figures(ask.kind, times, board)
+        elif ask.kind in ("busy", "paced", "shares"):
             raise MeasurementError("no object came in time")
         return result
 
@@ -230,6 +231,14 @@ def _rates(objects: int, size: int, cpu: float, seconds: float) -> Result:
     if objects:
         rates["cpu_ns"] = cpu * 1e9 / objects
     return rates
+
+
+def _figures(kind: str, times: np.ndarray[Any, np.dtype[np.int64]], board: Board) -> Result:
+    if kind == "start-up":
+        return _start_up(board.times(0))
+    if kind == "shares":  # recorded in millionths
+        return {"share": float(np.median(times)) / 1e6, "samples": len(times)}
+    return _percentiles(times)
 
 
 def _percentiles(times: np.ndarray[Any, np.dtype[np.int64]]) -> Result:

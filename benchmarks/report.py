@@ -54,6 +54,8 @@ def show(value: float, figure: str) -> str:
         return f"{value / 1e9:.3g} GB/s"
     if figure == "memory_bytes":
         return f"{value / (1 << 20):.3g} MiB"
+    if figure == "share":
+        return f"{value:.3g}"
     if figure == "cpu_percent":
         return f"{value:.2g} %"
     for unit, size in (("ms", 1e6), ("µs", 1e3)):

@@ -47,6 +47,7 @@ PEERS = {  # module and class by name
     "two-copies": ("streams", "TwoCopies"),
     "two-shared-copies": ("streams", "TwoSharedCopies"),
     "plain-product": ("streams", "PlainProduct"),
+    "copied-product": ("streams", "CopiedProduct"),
 }
 _PR_SET_PDEATHSIG = 1
 FIELDS = {field.name for field in dataclasses.fields(Setup)}

@@ -93,6 +93,6 @@ class PingPong final : public PeerOf<Sender, Receiver> {
 
 std::unique_ptr<Peer> make_bare_slots() { return std::make_unique<PingPong>(); }
 std::unique_ptr<Peer> make_bare_write() { return std::make_unique<AloneOn<Write, SlotsPeer>>(); }
-std::unique_ptr<Peer> make_bare_observed() { return std::make_unique<AloneOn<Observed<Write, Read>, SlotsPeer>>(); }
+std::unique_ptr<Peer> make_bare_observed() { return std::make_unique<Observed<Write, Read, SlotsPeer>>(); }
 
 }  // namespace bench

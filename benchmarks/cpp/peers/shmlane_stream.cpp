@@ -101,7 +101,7 @@ class PingPong final : public PeerOf<Sender, Receiver> {
 std::unique_ptr<Peer> make_stream() { return std::make_unique<PingPong>(); }
 std::unique_ptr<Peer> make_stream_write() { return std::make_unique<AloneOn<Write, StreamPeer>>(); }
 std::unique_ptr<Peer> make_stream_read() { return std::make_unique<AloneOn<Read, StreamPeer>>(); }
-std::unique_ptr<Peer> make_stream_observed() { return std::make_unique<AloneOn<Observed<Write, Read>, StreamPeer>>(); }
+std::unique_ptr<Peer> make_stream_observed() { return std::make_unique<Observed<Write, Read, StreamPeer>>(); }
 std::unique_ptr<Peer> make_locked_add() { return std::make_unique<AloneOn<LockedAdd, StreamPeer>>(); }
 std::unique_ptr<Peer> make_attach_tensor() { return std::make_unique<AttachTensor>(); }
 

@@ -162,6 +162,23 @@ class PlainProduct(Alone):
         return lambda: np.matmul(matrix, vector, product)
 
 
+class CopiedProduct(Alone):
+    """Vector and product are copied once each, from array to array."""
+
+    def step(self) -> Step:
+        side = self.setup.most
+        matrix, vector = np.ones((side, side), np.float32), np.ones(side, np.float32)
+        given, product, result = (np.zeros(side, np.float32) for _ in range(3))
+        copy = np.copyto
+
+        def step() -> None:
+            copy(given, vector)
+            np.matmul(matrix, given, product)
+            copy(result, product)
+
+        return step
+
+
 class _Writer(Sender):
     def __init__(self, one: Any) -> None:
         self.push = one.write
