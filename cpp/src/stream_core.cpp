@@ -107,8 +107,13 @@ std::byte* StreamCore::begin_write() {
   atomic(control().writing).store(next_.count, kRelaxed);
 #if !defined(SHMLANE_TSAN)
   // Whoever sees a byte of this write sees the count before it, too: pairs with the fence in reused(). Stores that go
-  // past the cache, as a large memcpy's do, heed only a full fence on x86.
-  std::atomic_thread_fence(array().nbytes < kNeverPastTheCache ? std::memory_order_release : std::memory_order_seq_cst);
+  // past the cache, as a large memcpy's do, heed only a full fence on x86. Two calls, for a fence of an order that the
+  // compiler does not know is a full one.
+  if (array().nbytes < kNeverPastTheCache) {
+    std::atomic_thread_fence(std::memory_order_release);
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
 #endif
   write_open_.store(true, std::memory_order_relaxed);
   SHMLANE_CRASH_POINT("stream.fill");

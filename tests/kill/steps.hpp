@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -30,7 +29,5 @@ struct Steps {
 
 // Runs the act as the one who is watched.
 void observed(const Act& act);
-
-inline bool asked_for_all() { return std::getenv("SHMLANE_KILL_ALL") != nullptr; }
 
 }  // namespace kill_tests

@@ -3,11 +3,12 @@
 #include <iostream>
 #include <set>
 
-#include "pool.hpp"
+#include "array_scenarios.hpp"
 #include "scenarios.hpp"
 #include "steps.hpp"
 #include "support/shm.hpp"
 #include "world.hpp"
+#include "worlds.hpp"
 
 namespace {
 
@@ -21,6 +22,7 @@ bool wait_for_death(processes::Child& victim) {
   return !end.empty();
 }
 
+template <class Scenario>
 struct Death {
   const Scenario* scenario;
   std::size_t point = kMostPoints;  // none: it lives
@@ -36,37 +38,31 @@ struct Result {  // shared with the world's process
   Aftermath aftermath;
 };
 
-struct Summary {
-  unsigned deaths = 0, survived = 0, redelivered = 0;
-  std::int64_t longest_ns = 0;
-  std::set<std::size_t> fatal;
-};
+void run(const std::string& name, const Death<Scenario>& death, Result& result) {
+  result.steps.watch(death.point, death.pass);
+  World(name, *death.scenario).run(observed, wait_for_death, result.aftermath);
+}
 
-// Runs one world for each death; `seen` gets what came of it.
-void run_worlds(const ShmTest& test, const std::vector<Death>& deaths,
-                const std::function<void(const Death&, const Result&)>& seen) {
-  static unsigned number = 0;
-  Pool pool(kWorlds);
-  for (const Death& death : deaths) {
-    const auto result = std::make_shared<processes::Shared<Result>>();
-    const std::string name = test.name(std::to_string(++number));
-    const auto work = [&death, result, name] {
-      (*result)->steps.watch(death.point, death.pass);
-      World(name, *death.scenario).run(observed, wait_for_death, (*result)->aftermath);
-    };
-    pool.start(work, [&death, result, &seen](const std::string& outcome) {
-      CHECK_MESSAGE(outcome.empty(), death.text(), ": ", outcome);
-      seen(death, **result);
-    });
-  }
-  pool.finish();
+void run(const std::string& name, const Death<ArrayScenario>& death, Result& result) {
+  result.steps.watch(death.point, death.pass);
+  result.aftermath.killed = run_array_world(name, *death.scenario, observed, wait_for_death);
+}
+
+template <class Scenario>
+void run_all(const ShmTest& test, const std::vector<Death<Scenario>>& deaths,
+             const Seen<Death<Scenario>, Result>& seen) {
+  const auto run_one = [](const std::string& name, const Death<Scenario>& death, Result& result) {
+    run(name, death, result);
+  };
+  run_worlds<Result, Death<Scenario>>(test, kWorlds, deaths, run_one, seen);
 }
 
 // The first and the last pass of each point; every pass if all is asked for.
-std::vector<Death> deaths_in_all_scenarios(const ShmTest& test) {
-  std::vector<Death> lives, deaths;
-  for (const Scenario& scenario : scenarios()) lives.push_back({&scenario});
-  run_worlds(test, lives, [&](const Death& life, const Result& result) {
+template <class Scenario>
+std::vector<Death<Scenario>> deaths_in(const ShmTest& test, const std::vector<Scenario>& scenarios) {
+  std::vector<Death<Scenario>> lives, deaths;
+  for (const Scenario& scenario : scenarios) lives.push_back({&scenario});
+  run_all<Scenario>(test, lives, [&](const Death<Scenario>& life, const Result& result) {
     CHECK_FALSE_MESSAGE(result.aftermath.killed, life.text());
     for (std::size_t point = 0; point < points().size(); ++point) {
       const unsigned passes = result.steps.passes[point];
@@ -78,6 +74,32 @@ std::vector<Death> deaths_in_all_scenarios(const ShmTest& test) {
   return deaths;
 }
 
+struct Summary {
+  unsigned deaths = 0, survived = 0, redelivered = 0;
+  std::int64_t longest_ns = 0;
+  std::set<std::size_t> fatal;
+};
+
+// Deaths at all points of queues, or at all of streams and tensors.
+template <class Scenario>
+Summary kill_at_all(const ShmTest& test, const std::vector<Scenario>& scenarios, bool arrays) {
+  Summary sum;
+  run_all<Scenario>(test, deaths_in(test, scenarios), [&](const Death<Scenario>& death, const Result& result) {
+    const Aftermath& found = result.aftermath;
+    sum.deaths += found.killed;
+    sum.survived += found.killed && found.sound;
+    if (found.killed) sum.fatal.insert(death.point);
+    sum.redelivered += found.account.redelivered;
+    sum.longest_ns = std::max(sum.longest_ns, found.recovery_ns);
+  });
+  for (std::size_t point = 0; point < points().size(); ++point) {
+    if (of_arrays(point) == arrays) {
+      CHECK_MESSAGE(sum.fatal.contains(point), "no scenario dies at ", points()[point]);
+    }
+  }
+  return sum;
+}
+
 TEST_CASE("the points in the sources have names of their own") {
   const std::set<std::string> names(points().begin(), points().end());
   CHECK(names.size() == points().size());
@@ -87,22 +109,19 @@ TEST_CASE("the points in the sources have names of their own") {
 
 TEST_CASE_FIXTURE(ShmTest, "whoever dies at any named step, the others finish a checked transfer") {
   const Watchdog watchdog(asked_for_all() ? 1200 : 150);
-  Summary sum;
-  run_worlds(*this, deaths_in_all_scenarios(*this), [&](const Death& death, const Result& result) {
-    const Aftermath& found = result.aftermath;
-    sum.deaths += found.killed;
-    sum.survived += found.killed && found.sound;
-    if (found.killed) sum.fatal.insert(death.point);
-    sum.redelivered += found.account.redelivered;
-    sum.longest_ns = std::max(sum.longest_ns, found.recovery_ns);
-  });
-  for (std::size_t point = 0; point < points().size(); ++point) {
-    if (!of_arrays(point)) CHECK_MESSAGE(sum.fatal.contains(point), "no scenario dies at ", points()[point]);
-  }
+  const Summary sum = kill_at_all(*this, scenarios(), false);
   if (asked_for_all()) CHECK(sum.longest_ns < 1'000'000'000);  // the promise; an ordinary run judges no times
   std::cout << "named steps of queues: " << points().size() << " points in all, " << sum.fatal.size() << " killed at, "
             << sum.deaths << " deaths, " << sum.survived << " survived without loss or duplicate, " << sum.redelivered
             << " redelivered (declared), longest recovery " << sum.longest_ns / 1'000'000 << " ms" << std::endl;
+}
+
+TEST_CASE_FIXTURE(ShmTest,
+                  "whoever dies at any named step in a stream, values stay whole and the next writer goes on") {
+  const Watchdog watchdog(asked_for_all() ? 600 : 120);
+  const Summary sum = kill_at_all(*this, array_scenarios(), true);
+  std::cout << "named steps of streams and tensors: " << sum.fatal.size() << " points killed at, " << sum.deaths
+            << " deaths" << std::endl;
 }
 
 }  // namespace
