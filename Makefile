@@ -79,7 +79,7 @@ test-cpp: build-cpp ## Run the C++ tests
 
 # On pure, all of the tests are too long for this: those of the backends themselves, and what stands on them directly.
 PURE_SAMPLE = $(addprefix tests/python/test_,$(addsuffix .py,backend backend_objects backend_waits backend_stdio \
-  queue holds counters worlds exit interrupts stream stream_waits tensor))
+  queue queue_handles holds counters worlds exit interrupts stream stream_lock stream_waits tensor))
 
 # Most tests wait for something, most of the time.
 PYTEST = $(VENV)/python -m pytest -q --numprocesses $$(($(JOBS) + 1)) --dist worksteal

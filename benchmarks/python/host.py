@@ -95,6 +95,7 @@ def host(ask: dict[str, Any]) -> int:
     if ask["makes"]:
         for peer in both:
             peer.create()
+        signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # multiprocessing's resource tracker lets them through
     pids = [start(ask, worker, away, back) for worker in ask["workers"]]
     got = signal.sigwait(awaited)
     for pid in pids:
