@@ -17,7 +17,7 @@ CPP_FLOORS = [
     ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*", "write_lock"],
     ["array_*", "shared_copy", "stream", "stream_*", "tensor*"],
     ["queue", "queue_core", "producer", "consumer", "inspect", "sent_frame"],
-    ["cuda", "cuda_block", "cuda_stream", "cuda/*"],
+    ["cuda", "cuda_allocation", "cuda_stream", "cuda/*"],
     ["opencv_views", "opencv"],
 ]
 

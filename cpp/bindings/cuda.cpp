@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Arrays of GPUs for Python: what shmlane.cuda stands on. Only in builds with SHMLANE_CUDA.
-#include "shmlane/cuda_block.hpp"
+#include "shmlane/cuda_allocation.hpp"
 
 #include <pybind11/stl.h>
 
@@ -23,7 +23,7 @@ using cuda::DeviceArray;
 using cuda::DeviceView;
 using cuda::Exporter;
 using cuda::Importer;
-using cuda::SharedBlock;
+using cuda::SharedAllocation;
 using cuda::Slot;
 using cuda::Stream;
 
@@ -216,38 +216,41 @@ void bind_import(py::module_& module) {
       py::arg("metadata"), py::arg("payload"), "A copy of one's own, complete.");
 }
 
-void bind_block(py::module_& module) {
-  py::class_<SharedBlock> block(module, "CudaBlock", py::is_final(), py::release_gil_before_calling_cpp_dtor(),
-                                "Memory of a GPU that other processes may open.");
-  block.def_static(
+void bind_allocation(py::module_& module) {
+  py::class_<SharedAllocation> allocation(module, "CudaAllocation", py::is_final(),
+                                          py::release_gil_before_calling_cpp_dtor(),
+                                          "Memory of a GPU that other processes may open.");
+  allocation.def_static(
       "create",
       [](int device, const py::object& nbytes, const py::str& purpose) {
         const std::uint64_t size = to_unsigned(nbytes, "nbytes");
         const std::string text = to_name(purpose);
         const GilReleased released;
-        return std::make_unique<SharedBlock>(SharedBlock::create(device, size, text));
+        return std::make_unique<SharedAllocation>(SharedAllocation::create(device, size, text));
       },
       py::arg("device"), py::arg("nbytes"), py::arg("purpose"));
-  block.def_static(
+  allocation.def_static(
       "open",
       [](const py::bytes& metadata, const py::object& payload) {
         const Json json = metadata_json(metadata);
         const BufferBytes bytes(payload, false);
-        return std::make_unique<SharedBlock>(SharedBlock::open(json, {bytes.data(), bytes.size()}));
+        const GilReleased released;
+        return std::make_unique<SharedAllocation>(
+            SharedAllocation::open(json, {bytes.data(), bytes.size()}, &interrupt_check));
       },
       py::arg("metadata"), py::arg("payload"));
-  block.def_property_readonly("data", &SharedBlock::data);
-  block.def_property_readonly("nbytes", &SharedBlock::nbytes);
-  block.def_property_readonly("device", &SharedBlock::device);
-  block.def(
+  allocation.def_property_readonly("data", &SharedAllocation::data);
+  allocation.def_property_readonly("nbytes", &SharedAllocation::nbytes);
+  allocation.def_property_readonly("device", &SharedAllocation::device);
+  allocation.def(
       "metadata",
-      [](const SharedBlock& self, const py::object& dtype, const py::object& shape, std::uint64_t offset,
+      [](const SharedAllocation& self, const py::object& dtype, const py::object& shape, std::uint64_t offset,
          std::uint64_t exporter) {
         const std::optional<AskedArray> asked = to_array(dtype, shape);
         return py::bytes(self.metadata(asked.value().dtype, asked->shape, offset, exporter).dump());
       },
       py::arg("dtype"), py::arg("shape"), py::arg("offset"), py::arg("exporter"));
-  block.def("payload", [](const SharedBlock& self) {
+  allocation.def("payload", [](const SharedAllocation& self) {
     const auto payload = self.payload();
     return py::bytes(reinterpret_cast<const char*>(payload.data()), payload.size());
   });
@@ -259,7 +262,7 @@ void bind_cuda(py::module_& module) {
   bind_array(module);
   bind_export(module);
   bind_import(module);
-  bind_block(module);
+  bind_allocation(module);
   module.def("cuda_why_unavailable", &cuda::why_unavailable, "What is missing, or an empty text.");
   module.def("cuda_leave_queues", &cuda::leave_queues, py::call_guard<GilReleased>(),
              "At the end of the process: leave the queues of exporters that were closed with arrays in flight.");

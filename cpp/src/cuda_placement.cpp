@@ -97,12 +97,12 @@ std::string uuid_text(const CudaPlacement::Uuid& uuid) {
 Json CudaPlacement::metadata() const {
   return {{"type", "cuda"},
           {"format", kFormat},
-          {"memory", "ipc"},
+          {"memory", sharing == Sharing::kDescriptor ? "fd" : "ipc"},
           {"device", uuid_text(device)},
           {"dtype", dtype.to_json()},
           {"shape", std::vector<std::int64_t>(shape.begin(), shape.end())},
           {"strides", std::vector<std::int64_t>(strides.begin(), strides.end())},
-          {"block", hex_of(block)},
+          {"allocation", hex_of(allocation)},
           {"exporter", exporter},
           {"pid", pid},
           {"slot", slot},
@@ -125,16 +125,19 @@ CudaPlacement CudaPlacement::read(const Json& metadata, std::span<const std::byt
     throw WrongType("the object is of type '" + fields.text("type") + "', not an array of a GPU");
   }
   if (fields.length("format") != kFormat) fields.unsupported("it is of another format than this version knows");
-  if (fields.text("memory") != "ipc")
+  const bool descriptor = fields.text("memory") == "fd";
+  if (!descriptor && fields.text("memory") != "ipc") {
     fields.unsupported("its memory is shared in a way that this version does not know");
+  }
   if (payload.size() != kPayloadSize) fields.corrupt("its payload is not two handles of 64 bytes");
   CudaPlacement found;
+  found.sharing = descriptor ? Sharing::kDescriptor : Sharing::kHandle;
   found.device = read_uuid(fields);
   found.dtype = fields.dtype();
   found.shape = read_shape(fields);
   found.strides = read_strides(fields, found.shape.size());
-  if (fields.text("block").size() != 16) fields.corrupt("its \"block\" is no id of 16 digits");
-  found.block = number_of(fields, "block", fields.text("block"));
+  if (fields.text("allocation").size() != 16) fields.corrupt("its \"allocation\" is no id of 16 digits");
+  found.allocation = number_of(fields, "allocation", fields.text("allocation"));
   found.exporter = fields.length("exporter");
   found.pid = fields.length("pid");
   found.slot = fields.length("slot");

@@ -68,8 +68,8 @@ def devices() -> list[Device]:
 def free_unused() -> None:
     """Give back to the driver what this process has exported and uses no more.
 
-    It stays with the process otherwise, for the next use of the same queue or stream, because another process may have
-    it open, and the driver forbids to free it then: call this when none has. Raises NoDevice.
+    Only what is shared by legacy handles stays with the process, for the next use of the same queue or stream: another
+    process may have it open, and the driver forbids to free it then. Call this when none has. Raises NoDevice.
     """
     backend().cuda_free_unused()
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams whose values live in a GPU's memory (SPEC section 12.1).
 
-Such a stream is an ordinary one whose value says where the newest array lies: in one of three slots of a block that the
-creator owns and everybody opens. So locks, waiting, deaths of writers and the judgement whether a copy is whole are the
-ordinary stream's, and what is new is the block.
+Such a stream is an ordinary one whose value says where the newest array lies: in one of three slots of an allocation
+that the creator owns and everybody opens. So locks, waiting, deaths of writers and the judgement whether a copy is
+whole are the ordinary stream's, and what is new is the allocation.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class GpuStream(Stream):
             raise Corrupt(f"{self._title}: its creator died before it had memory; remove it with shmlane.stream.unlink")
 
     def _open(self, record: Record) -> Any:
-        """The block. Raises ExporterGone, NoDevice, DeviceFailed."""
+        """The allocation. Raises ExporterGone, NoDevice, DeviceFailed."""
         try:
             cuda.backend()  # asked first: a backend without GPUs cannot say who lives
             if self._creator_lives(record):
@@ -229,10 +229,13 @@ class GpuStream(Stream):
     @contextmanager
     def _next(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
         """The next value's slot, and the ordinary stream's next value, under the lock; published at the end."""
-        with super().write_view(timeout=timeout) as value:
-            record = self._record().next(self.size)
-            yield self._place(record), value
-            value[RECORD] = record.pack()
+        with self.locked(timeout):
+            if super().write_sequence % 2:
+                time.sleep(_DYING)  # of who died in mid-write the GPU may still fill the slot (W-150)
+            with super().write_view() as value:
+                record = self._record().next(self.size)
+                yield self._place(record), value
+                value[RECORD] = record.pack()
 
     @contextmanager
     def write_view(  # type: ignore[override]

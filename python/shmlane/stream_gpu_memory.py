@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of a stream on a GPU: what a record says of it, and the block that it leads to (SPEC section 12.1)."""
+"""The memory of a stream on a GPU: what a record says of it, and the allocation it leads to (SPEC section 12.1)."""
 
 from __future__ import annotations
 
@@ -96,40 +96,40 @@ def unpack(raw: bytes) -> Record:
 
 
 class Memory:
-    """The block that the slots are in, as this process has it. Thread-safe."""
+    """The allocation that the slots are in, as this process has it. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._block: Any = None
+        self._allocation: Any = None
         self._id = ""
 
     def create(self, name: str, shape: Shape, dtype: np.dtype[Any], device: int, exporter: int) -> Record:
         """Three slots of zeros. Raises NoSpace, DeviceFailed."""
         nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        block = cuda.backend().CudaBlock.create(device, SLOTS * slot_bytes(nbytes), f"stream {name}")
+        allocation = cuda.backend().CudaAllocation.create(device, SLOTS * slot_bytes(nbytes), f"stream {name}")
         for slot in range(SLOTS):
-            view_slot(block, slot, shape, dtype).zero()
-        text = block.metadata(describe(dtype), shape, 0, exporter)
-        record = Record(json.loads(text), text, block.payload())
-        self._block, self._id = block, record.metadata["block"]
+            view_slot(allocation, slot, shape, dtype).zero()
+        text = allocation.metadata(describe(dtype), shape, 0, exporter)
+        record = Record(json.loads(text), text, allocation.payload())
+        self._allocation, self._id = allocation, record.metadata["allocation"]
         return record
 
     def open(self, record: Record) -> Any:
         """Raises NoDevice, DeviceFailed, Corrupt."""
         with self._lock:
-            if self._block is None or self._id != record.metadata["block"]:
-                self._block = cuda.backend().CudaBlock.open(record.text, record.payload)
-                self._id = record.metadata["block"]
-            if self._block.nbytes < SLOTS * slot_bytes(record.metadata["bytes"]):
+            if self._allocation is None or self._id != record.metadata["allocation"]:
+                self._allocation = cuda.backend().CudaAllocation.open(record.text, record.payload)
+                self._id = record.metadata["allocation"]
+            if self._allocation.nbytes < SLOTS * slot_bytes(record.metadata["bytes"]):
                 raise Corrupt("a stream on a GPU is said to be larger than its memory")
-            return self._block
+            return self._allocation
 
     def close(self) -> None:
-        self._block = None
+        self._allocation = None
 
 
-def view_slot(block: Any, slot: int, shape: Shape, dtype: np.dtype[Any]) -> Any:
+def view_slot(allocation: Any, slot: int, shape: Shape, dtype: np.dtype[Any]) -> Any:
     """One value's place."""
     nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    data = block.data + slot * slot_bytes(nbytes)
-    return cuda.backend().CudaArray.view(data, describe(dtype), shape, None, block.device, block)
+    data = allocation.data + slot * slot_bytes(nbytes)
+    return cuda.backend().CudaArray.view(data, describe(dtype), shape, None, allocation.device, allocation)

@@ -41,12 +41,14 @@ def pytest_report_header() -> str:
     return f"arrays of GPUs: {'a real device' if ON_DEVICE else 'the stand-in driver; no device is used'}"
 
 
-@pytest.fixture
+@pytest.fixture(params=["best", "ipc"])
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A driver for the processes of this test, of which none may misuse it."""
+    """A driver for the processes of this test, of which none may misuse it; memory is shared in the best way, and in
+    the old one."""
     if not BUILT:
         pytest.skip("this extension was built without CUDA (SHMLANE_CUDA=OFF, or no toolkit was found)")
     log = tmp_path / "misuse"
+    monkeypatch.setenv("SHMLANE_CUDA_MEMORY", "" if request.param == "best" else request.param)
     if not ON_DEVICE:
         assert STAND_IN.exists(), f"there is no {STAND_IN}: make build-cpp"
         monkeypatch.setenv("SHMLANE_CUDA_DRIVER", str(STAND_IN))

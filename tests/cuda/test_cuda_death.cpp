@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <optional>
+#include <vector>
 
 #include "world.hpp"
 
@@ -160,9 +161,38 @@ TEST_CASE_FIXTURE(CudaTest, "a forked child of a process that used the GPU is to
         }) == "");
 }
 
+TEST_CASE_FIXTURE(CudaTest, "a forked child of a process where another library used the GPU is told the same") {
+  NEEDS_STANDIN();
+  CHECK(processes::run_in_child([] {
+          void* const library = ::dlopen(std::getenv("SHMLANE_CUDA_DRIVER"), RTLD_NOW);
+          reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"))(0);
+          const std::string told = processes::run_in_child(
+              [] { expect_error<shmlane::NoDevice>("spawn or forkserver", [] { (void)shmlane::cuda::devices(); }); });
+          expect(told.empty(), told);
+        }) == "");
+}
+
+TEST_CASE_FIXTURE(CudaTest, "a device that has failed ends nobody's process") {
+  NEEDS_STANDIN();
+  CHECK(processes::run_in_child([&] {
+          Consumer rx(name());
+          Producer tx(name(), {{.capacity = 65536}});
+          Exporter gpu(tx);
+          for (int i = 0; i < 3; ++i) give(gpu.push(on_device(pattern(100), {100}), nullptr));
+          for (int i = 0; i < 3; ++i) rx.acquire(30s)->release();
+          ::setenv("SHMLANE_STANDIN_QUERY", "700", 1);
+          expect_error<shmlane::DeviceFailed>("", [&] {
+            give(gpu.push(on_device(pattern(100), {100}), nullptr));
+            (void)Importer(rx).copy(*rx.acquire(30s));
+          });
+          expect(gpu.wait_consumed(0s), "what a device that failed was to fill is waited for");
+        }) == "");
+}
+
 TEST_CASE_FIXTURE(CudaTest, "memory that cannot be shared is refused where it is exported, with the reason") {
   NEEDS_STANDIN();
   CHECK(processes::run_in_child([&] {
+          ::setenv("SHMLANE_CUDA_MEMORY", "ipc", 1);
           ::setenv("SHMLANE_STANDIN_IPC_GET", "801", 1);
           Consumer rx(name());
           Producer tx(name(), {{.capacity = 65536}});
@@ -177,17 +207,18 @@ TEST_CASE_FIXTURE(CudaTest, "a consumer that may not open the memory, or does no
   Consumer keeper(name(), {{.capacity = 65536}});
   Child exporter = lasting_exporter(name(), 2);
   wait_until([&] { return keeper.size() == 2; });
-  const auto refused = [&]<class E>(const char* variable, const char* value, const std::string& part, const E*) {
+  const auto refused = [&]<class E>(const std::vector<const char*>& variables, const std::string& part, const E*) {
     return processes::run_in_child([&] {
-      ::setenv(variable, value, 1);
+      for (const char* each : variables) ::setenv(each, "1", 1);
       Consumer rx(name());
       Importer gpu(rx);
       auto lease = rx.acquire(30s);
       expect_error<E>(part, [&] { (void)gpu.copy(*lease); });
     });
   };
-  CHECK(refused("SHMLANE_STANDIN_IPC_OPEN", "1", "failed to open memory", (shmlane::DeviceFailed*)nullptr) == "");
-  CHECK(refused("SHMLANE_STANDIN_VISIBLE", "1", "does not see", (shmlane::NoDevice*)nullptr) == "");
+  CHECK(refused({"SHMLANE_STANDIN_IPC_OPEN", "SHMLANE_STANDIN_IMPORT"}, "the GPU failed to ",
+                (shmlane::DeviceFailed*)nullptr) == "");
+  CHECK(refused({"SHMLANE_STANDIN_VISIBLE"}, "does not see", (shmlane::NoDevice*)nullptr) == "");
   exporter.kill();
   CHECK(waiting(name()) == 0);
   keeper.close();

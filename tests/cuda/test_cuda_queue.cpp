@@ -16,6 +16,7 @@ TEST_CASE_FIXTURE(CudaTest, "an array crosses to another process, as a copy and 
       give(gpu.push(on_device(pattern(kItems, static_cast<float>(i)), {6, 1000}), nullptr));
     }
     expect(gpu.wait_consumed(30s), "not consumed");
+    shmlane::cuda::synchronise(0, shmlane::cuda::own_stream(0));  // on which memory is given back
     expect(has(1, "pieces"), "more is left than the arena");
   });
   Child importer([&] {
@@ -153,7 +154,8 @@ TEST_CASE_FIXTURE(CudaTest, "an arena of a fixed capacity makes the next push wa
   CHECK(child.join() == "");
 }
 
-TEST_CASE_FIXTURE(CudaTest, "an arena grows with the arrays, and is used again by the queue's next exporter") {
+TEST_CASE_FIXTURE(CudaTest,
+                  "an arena grows with the arrays, and is used again by the queue's next exporter, or freed") {
   Child child([&] {
     Consumer rx(name());
     Producer tx(name(), {{.capacity = 65536}});
@@ -162,7 +164,7 @@ TEST_CASE_FIXTURE(CudaTest, "an arena grows with the arrays, and is used again b
       Exporter out(tx);
       auto small = out.reserve(0, 100);
       if (i == 0) place = small->data();
-      expect(small->data() == place, "another arena");
+      if (legacy_memory()) expect(small->data() == place, "another arena");
       auto large = out.reserve(0, std::uint64_t{200} << 20);
       expect(large.has_value() && has(2, "pieces"), "no larger arena, or too many");
     }

@@ -110,4 +110,20 @@ TEST_CASE_FIXTURE(CudaTest, "what is no stream on a GPU, or cannot be one, is re
         }) == "");
 }
 
+TEST_CASE_FIXTURE(CudaTest, "an array of any strides on another GPU is gathered where it lies, then copied") {
+  CHECK(processes::run_in_child([&] {
+          if (shmlane::cuda::devices().size() < 2) return;
+          DeviceArray there = on_device(pattern(12), {3, 4}, 1);
+          there.shape = {4, 3};
+          there.strides = {4, 16};
+          const DeviceArray here = DeviceArray::allocate(DType("<f4"), {4, 3}, 0);
+          const std::vector<float> turned = {0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11};
+          shmlane::cuda::copy(there, here);
+          expect(on_host(here) == turned, "other items");
+          here.fill(std::byte{0});
+          shmlane::cuda::copy(there, here, shmlane::cuda::legacy_stream());
+          expect(on_host(here) == turned, "other items by a CUDA stream");
+        }) == "");
+}
+
 }  // namespace

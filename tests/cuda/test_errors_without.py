@@ -25,7 +25,7 @@ METADATA = {
     "dtype": "<f4",
     "shape": [3],
     "strides": [4],
-    "block": "0123456789abcdef",
+    "allocation": "0123456789abcdef",
     "exporter": 65537,
     "pid": 4711,
     "slot": 0,

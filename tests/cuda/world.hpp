@@ -12,6 +12,7 @@
 #include <numeric>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shmlane/cuda.hpp"
@@ -56,6 +57,12 @@ inline std::vector<float> on_host(const DeviceArray& array) {
 inline void give(shmlane::PushResult result) { expect(result == PushResult::kPushed, "nothing was pushed"); }
 
 inline bool on_standin() { return std::getenv("SHMLANE_CUDA_DRIVER") != nullptr; }
+
+// Whether memory is shared by legacy handles.
+inline bool legacy_memory() {
+  const char* const memory = std::getenv("SHMLANE_CUDA_MEMORY");
+  return memory != nullptr && std::string_view(memory) == "ipc";
+}
 
 // For tests that make the driver behave in a way that a real one cannot be asked for.
 #define NEEDS_STANDIN()                            \

@@ -155,9 +155,9 @@ class SHMLANE_EXPORT Exporter {
 // runs no destructors of static objects; in any other that happens by itself.
 SHMLANE_EXPORT void leave_queues() noexcept;
 
-// Memory that was exported stays with the process for the next use of the same queue or stream. Gives back to the driver
-// what of it nobody in this process uses, which is done also where memory is short: only when no other process has it
-// open any more, which the driver forbids.
+// Memory that was exported by a legacy handle stays with the process for the next use of the same queue or stream. Gives
+// back to the driver what of it nobody in this process uses, which is done also where memory is short: only when no other
+// process has it open any more, which the driver forbids.
 SHMLANE_EXPORT void free_unused();
 
 // The importing half of a queue's consumer. Thread-safe. The Consumer must outlive it; arrays may outlive both.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pieces of blocks: first fit, and swept when somebody asks.
+// Pieces of allocations: first fit, and swept when somebody asks.
 #include "cuda/arena.hpp"
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 namespace shmlane::cuda {
 namespace {
 
-constexpr std::uint64_t kFirstBlock = std::uint64_t{64} << 20;
-constexpr std::uint64_t kAlignment = 512;    // what the driver's own allocations have
-constexpr std::size_t kSlotsPerBlock = 256;  // events that are exported
+constexpr std::uint64_t kFirstAllocation = std::uint64_t{64} << 20;
+constexpr std::uint64_t kAlignment = 512;         // what the driver's own allocations have
+constexpr std::size_t kSlotsPerAllocation = 256;  // events that are exported
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -38,10 +38,10 @@ Arena::Arena(os::cuda::Device& device, std::string queue, std::uint64_t capacity
     : device_(&device), queue_(std::move(queue)), capacity_(capacity) {}
 
 Arena::~Arena() {
-  for (auto& block : blocks_) {
-    const bool used =
-        std::any_of(taken_.begin(), taken_.end(), [&](const Taken& taken) { return taken.piece.block == block; });
-    (used ? Block::keep : Block::recycle)(std::move(block));
+  for (auto& allocation : allocations_) {
+    const bool used = std::any_of(taken_.begin(), taken_.end(),
+                                  [&](const Taken& taken) { return taken.piece.allocation == allocation; });
+    (used ? Allocation::keep : Allocation::recycle)(std::move(allocation));
   }
 }
 
@@ -55,31 +55,30 @@ std::optional<Arena::Piece> Arena::take(std::uint64_t bytes) {
   const std::lock_guard guard(mutex_);
   sweep();
   std::uint64_t largest = 0;
-  for (const auto& block : blocks_) {
-    if (auto piece = find_room(block, size)) return piece;
-    largest = std::max(largest, block->size());
+  for (const auto& allocation : allocations_) {
+    if (auto piece = find_room(allocation, size)) return piece;
+    largest = std::max(largest, allocation->size());
   }
   if (size <= largest && (size * 2 <= largest || capacity_ != 0)) return std::nullopt;
-  const std::uint64_t wanted = capacity_ != 0 ? capacity_ : std::max(kFirstBlock, 2 * size);
-  blocks_.push_back(Block::make(*device_, wanted, queue_));
-  return find_room(blocks_.back(), size);
+  const std::uint64_t wanted = capacity_ != 0 ? capacity_ : std::max(kFirstAllocation, 2 * size);
+  allocations_.push_back(Allocation::make(*device_, wanted, queue_));
+  return find_room(allocations_.back(), size);
 }
 
 void Arena::sweep() {
-  std::erase_if(taken_, [](Taken& taken) {
+  std::erase_if(taken_, [this](Taken& taken) {
     if (!taken.sent || (taken.frame && taken.frame->in_use())) return false;
     taken.frame.reset();
-    const auto filled = taken.piece.block->event(taken.piece.slot);
-    const os::cuda::Current current(taken.piece.block->device());
-    return filled == nullptr || filled->done();  // else it was dropped before it was filled
+    const auto filled = taken.piece.allocation->event(taken.piece.slot);
+    return filled == nullptr || !filled->pending(*device_);  // else it was dropped before it was filled
   });
 }
 
-std::optional<Arena::Piece> Arena::find_room(const std::shared_ptr<Block>& block, std::uint64_t bytes) {
+std::optional<Arena::Piece> Arena::find_room(const std::shared_ptr<Allocation>& allocation, std::uint64_t bytes) {
   std::vector<const Piece*> here;
-  std::vector<bool> slots(kSlotsPerBlock);
+  std::vector<bool> slots(kSlotsPerAllocation);
   for (const Taken& taken : taken_) {
-    if (taken.piece.block != block) continue;
+    if (taken.piece.allocation != allocation) continue;
     here.push_back(&taken.piece);
     slots[taken.piece.slot] = true;
   }
@@ -91,9 +90,9 @@ std::optional<Arena::Piece> Arena::find_room(const std::shared_ptr<Block>& block
     if (piece->offset - end >= bytes) break;
     end = piece->offset + piece->bytes;
   }
-  if (block->size() - end < bytes) return std::nullopt;
-  const Piece piece{block, static_cast<std::size_t>(slot - slots.begin()), end, bytes};
-  block->slot(piece.slot).generation += 1;
+  if (allocation->size() - end < bytes) return std::nullopt;
+  const Piece piece{allocation, static_cast<std::size_t>(slot - slots.begin()), end, bytes};
+  allocation->slot(piece.slot).generation += 1;
   taken_.push_back({piece});
   return piece;
 }
@@ -101,14 +100,14 @@ std::optional<Arena::Piece> Arena::find_room(const std::shared_ptr<Block>& block
 void Arena::give_back(const Piece& piece) {
   const std::lock_guard guard(mutex_);
   std::erase_if(taken_, [&](const Taken& taken) {
-    return !taken.sent && taken.piece.block == piece.block && taken.piece.offset == piece.offset;
+    return !taken.sent && taken.piece.allocation == piece.allocation && taken.piece.offset == piece.offset;
   });
 }
 
 void Arena::send(const Piece& piece, SentFrame frame) {
   const std::lock_guard guard(mutex_);
   for (Taken& taken : taken_) {
-    if (taken.piece.block != piece.block || taken.piece.offset != piece.offset) continue;
+    if (taken.piece.allocation != piece.allocation || taken.piece.offset != piece.offset) continue;
     taken.frame = std::move(frame);
     taken.sent = true;
     return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory of one device that one exporter lends out: pieces of blocks, each the caller's or a sent frame's.
+// The memory of one device that one exporter lends out: pieces of allocations, each the caller's or a sent frame's.
 //
 // There is no table of slots between processes. Who has a piece is private to the exporter, and a piece that was sent is
 // free again when the ring says that its frame is finished: so a consumer's death, redelivery, a policy that drops and
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/memory.hpp"
+#include "cuda/allocation.hpp"
 #include "shmlane/hold.hpp"
 
 namespace shmlane::cuda {
@@ -22,7 +22,7 @@ namespace shmlane::cuda {
 class Arena {
  public:
   struct Piece {
-    std::shared_ptr<Block> block;
+    std::shared_ptr<Allocation> allocation;
     std::size_t slot = 0;
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
@@ -30,7 +30,7 @@ class Arena {
 
   // `capacity` bytes at most, or as many as the largest piece needs, twice.
   Arena(os::cuda::Device& device, std::string queue, std::uint64_t capacity);
-  // Of an arena that is still in use, the blocks are never used again.
+  // Of an arena that is still in use, the allocations are never used again.
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -53,13 +53,13 @@ class Arena {
     bool sent = false;
   };
   void sweep();
-  [[nodiscard]] std::optional<Piece> find_room(const std::shared_ptr<Block>& block, std::uint64_t bytes);
+  [[nodiscard]] std::optional<Piece> find_room(const std::shared_ptr<Allocation>& allocation, std::uint64_t bytes);
 
   os::cuda::Device* device_;
   std::string queue_;
   std::uint64_t capacity_;
   std::mutex mutex_;
-  std::vector<std::shared_ptr<Block>> blocks_;
+  std::vector<std::shared_ptr<Allocation>> allocations_;
   std::vector<Taken> taken_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "cuda/copies.hpp"
 #include "cuda/device_memory.hpp"
+#include "cuda_placement.hpp"
 #include "shmlane/cuda.hpp"
 #include "shmlane/error.hpp"
 
@@ -117,6 +118,13 @@ void copy(const DeviceView& from, const DeviceView& to, std::optional<Stream> st
     throw InvalidArgument("arrays of two shapes or dtypes, or a target that is not in C order");
   }
   Device& on = os::cuda::device(to.device);
+  if (from.device != to.device && !from.is_c_contiguous() && from.nbytes() != 0) {
+    // Our CUDA kernel runs where the memory is: another device may not read it at all.
+    const DeviceArray packed = DeviceArray::allocate(from.dtype, from.shape, from.device);
+    if (stream) synchronise(to.device, *stream);
+    copy(from, packed);
+    return copy(packed, to);
+  }
   const Current current(on);
   copy_items(on, from, to.data, stream ? static_cast<CUstream>(*stream) : on.stream());
   if (!stream) finish(on);

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "cuda/memory.hpp"
+#include "cuda/uses.hpp"
 #include "shmlane/cuda.hpp"
 
 namespace shmlane::cuda {
@@ -43,15 +43,15 @@ class LentMemory final : public Memory {
 // Another process's memory, as long as `keep` holds the frame that carried it.
 class HeldMemory final : public Memory {
  public:
-  HeldMemory(os::cuda::Device& device, std::shared_ptr<void> block, std::shared_ptr<void> keep)
-      : uses_(device), block_(std::move(block)), keep_(std::move(keep)) {}
+  HeldMemory(os::cuda::Device& device, std::shared_ptr<void> allocation, std::shared_ptr<void> keep)
+      : uses_(device), allocation_(std::move(allocation)), keep_(std::move(keep)) {}
   // The exporter fills the memory again as soon as the frame is given back: so the work on it must be over before.
   ~HeldMemory() override { uses_.wait(); }
   void used_on(Stream stream) override { uses_.used_on(static_cast<CUstream>(stream)); }
 
  private:
   Uses uses_;
-  std::shared_ptr<void> block_;
+  std::shared_ptr<void> allocation_;
   std::shared_ptr<void> keep_;
 };
 

@@ -48,7 +48,7 @@ Slot::Slot(Slot&& other) noexcept = default;
 Slot& Slot::operator=(Slot&& other) noexcept = default;
 Slot::~Slot() = default;
 
-std::uintptr_t Slot::data() const { return state_->piece.block->base() + state_->piece.offset; }
+std::uintptr_t Slot::data() const { return state_->piece.allocation->base() + state_->piece.offset; }
 std::uint64_t Slot::nbytes() const { return state_->nbytes; }
 int Slot::device() const { return state_->arena->device().ordinal(); }
 
@@ -57,8 +57,10 @@ void Slot::ready(std::optional<Stream> stream) {
   const Current current(device);
   const auto on = stream ? static_cast<CUstream>(*stream) : device.stream();
   SHMLANE_CRASH_POINT("cuda.slot.record");
-  state_->piece.block->slot(state_->piece.slot).filled->record(on);
   if (stream) state_->uses.used_on(on);
+  const Allocation::Slot& slot = state_->piece.allocation->slot(state_->piece.slot);
+  slot.filled->record(on);
+  if (!slot.shared) slot.filled->wait();
 }
 
 Json Slot::metadata(const DType& dtype, const Dims& shape) const {
@@ -69,15 +71,16 @@ Json Slot::metadata(const DType& dtype, const Dims& shape) const {
   }
   const Arena::Piece& piece = state_->piece;
   CudaPlacement placement;
+  placement.sharing = piece.allocation->sharing();
   placement.device = state_->arena->device().uuid();
   placement.dtype = dtype;
   placement.shape = shape;
   placement.strides = view.strides;
-  placement.block = piece.block->id();
+  placement.allocation = piece.allocation->id();
   placement.exporter = state_->exporter;
   placement.pid = os::cuda::process_id();
   placement.slot = piece.slot;
-  placement.generation = piece.block->slot(piece.slot).generation;
+  placement.generation = piece.allocation->slot(piece.slot).generation;
   placement.offset = piece.offset;
   placement.bytes = view.nbytes();
   return placement.metadata();
@@ -85,8 +88,8 @@ Json Slot::metadata(const DType& dtype, const Dims& shape) const {
 
 std::array<std::byte, Slot::kPayloadSize> Slot::payload() const {
   CudaPlacement placement;
-  placement.memory = state_->piece.block->handle();
-  placement.filled = state_->piece.block->slot(state_->piece.slot).handle;
+  placement.memory = state_->piece.allocation->handle();
+  placement.filled = state_->piece.allocation->slot(state_->piece.slot).handle;
   return placement.payload();
 }
 
@@ -172,7 +175,7 @@ void leave_queues() noexcept { forget_retired(); }
 
 void free_unused() {
   look_after_retired();
-  static_cast<void>(Block::free_unused());
+  static_cast<void>(Allocation::free_unused());
 }
 
 bool Exporter::wait_consumed(Timeout timeout) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams on a GPU: an ordinary stream of records that say in which slot of a block the newest value lies.
+// Streams on a GPU: an ordinary stream of records that say in which slot of an allocation the newest value lies.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -10,13 +10,16 @@
 #include <thread>
 #include <vector>
 
+#include "crash_point.hpp"
 #include "cuda_placement.hpp"
-#include "shmlane/cuda_block.hpp"
+#include "shmlane/cuda_allocation.hpp"
 #include "shmlane/cuda_stream.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane::cuda {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kSlots = 3;
 constexpr std::uint64_t kAlignment = 512;
@@ -70,6 +73,20 @@ CudaPlacement unpack(std::span<const std::byte> record) {
   return placement;
 }
 
+// What was acquired, for a scope.
+class Lock {
+ public:
+  explicit Lock(shmlane::Stream& stream) : stream_(&stream) {}
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() {
+    if (stream_->locked_here()) stream_->release();
+  }
+
+ private:
+  shmlane::Stream* stream_;
+};
+
 }  // namespace
 
 struct GpuStream::State {
@@ -78,15 +95,19 @@ struct GpuStream::State {
   void make(const DType& of, const Dims& lengths, int device);
   void find();
   CudaPlacement record();
+  void open(const CudaPlacement& placement);
   DeviceView place(const CudaPlacement& placement);
+  void settle() const;
   void check_creator(const CudaPlacement& placement) const;
   bool try_read(const DeviceView& out);
   std::optional<std::uint64_t> write(const std::function<void(const DeviceArray&, std::span<std::byte>)>& fill,
                                      const Timeout& timeout);
-  [[nodiscard]] DeviceView in_block(std::uint64_t slot) const {
-    return DeviceView::contiguous(dtype, shape, block->data() + slot * slot_bytes(nbytes), block->device());
+  [[nodiscard]] DeviceView in_allocation(std::uint64_t slot) const {
+    return DeviceView::contiguous(dtype, shape, allocation->data() + slot * slot_bytes(nbytes), allocation->device());
   }
 
+  std::optional<SharedAllocation> allocation;  // goes last: nobody must find the creator's before it has left
+  std::uint64_t allocation_id = 0;
   shmlane::Stream stream;
   DType dtype;
   Dims shape;
@@ -94,19 +115,17 @@ struct GpuStream::State {
   bool mirror = false;
   std::mutex mutex;
   std::vector<std::byte> value;  // of the ordinary stream, as it was read last
-  std::optional<SharedBlock> block;
-  std::uint64_t block_id = 0;
 };
 
 void GpuStream::State::make(const DType& of, const Dims& lengths, int device) {
   dtype = of;
   shape = lengths;
   nbytes = DeviceView::contiguous(dtype, shape, 0, device).nbytes();
-  block = SharedBlock::create(device, kSlots * slot_bytes(nbytes), "stream " + stream.name());
-  for (std::uint64_t slot = 0; slot < kSlots; ++slot) borrow(in_block(slot), nullptr).fill(std::byte{0});
-  const auto payload = block->payload();
-  const CudaPlacement first = CudaPlacement::read(block->metadata(dtype, shape, 0, stream.participant()), payload);
-  block_id = first.block;
+  allocation = SharedAllocation::create(device, kSlots * slot_bytes(nbytes), "stream " + stream.name());
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) borrow(in_allocation(slot), nullptr).fill(std::byte{0});
+  const auto payload = allocation->payload();
+  const CudaPlacement first = CudaPlacement::read(allocation->metadata(dtype, shape, 0, stream.participant()), payload);
+  allocation_id = first.allocation;
   std::optional<WriteView> view = stream.write_view();
   std::memset(view->bytes().data(), 0, view->bytes().size());
   pack(first, view->bytes());
@@ -140,24 +159,30 @@ void GpuStream::State::check_creator(const CudaPlacement& placement) const {
                      "a mirror in the host's memory");
 }
 
-DeviceView GpuStream::State::place(const CudaPlacement& placement) {
+// Opens the memory, if it is not open yet.
+void GpuStream::State::open(const CudaPlacement& placement) {
+  if (allocation && allocation_id == placement.allocation) return;
   check_creator(placement);
-  if (!block || block_id != placement.block) {
-    try {
-      block = SharedBlock::open(placement.metadata(), placement.payload());
-      block_id = placement.block;
-    } catch (const DeviceFailed&) {
-      // Of a process that dies, the driver's handles may go before the others can see it.
-      const auto end = std::chrono::steady_clock::now() + kDying;
-      while (std::chrono::steady_clock::now() < end) {
-        check_creator(placement);
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-      throw;
+  try {
+    allocation = SharedAllocation::open(placement.metadata(), placement.payload(), [&] { check_creator(placement); });
+    allocation_id = placement.allocation;
+  } catch (const DeviceFailed&) {
+    // Of a process that dies, the driver's handles may go before the others can see it.
+    for (const auto end = Clock::now() + kDying; Clock::now() < end;) {
+      check_creator(placement);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    throw;
   }
-  if (block->nbytes() < kSlots * slot_bytes(nbytes)) throw Corrupt("a stream on a GPU is larger than its memory");
-  return in_block(placement.slot);
+  if (allocation->nbytes() < kSlots * slot_bytes(nbytes)) {
+    allocation.reset();
+    throw Corrupt("a stream on a GPU is larger than its memory");
+  }
+}
+
+DeviceView GpuStream::State::place(const CudaPlacement& placement) {
+  open(placement);
+  return in_allocation(placement.slot);
 }
 
 // W-151: whether what was copied is one value.
@@ -168,18 +193,29 @@ bool GpuStream::State::try_read(const DeviceView& out) {
   return stream.count() - 1 - newest.generation < kSlots - 1;
 }
 
+// W-150: what a writer gave to its GPU before it died may still be done for a moment. Under the lock.
+void GpuStream::State::settle() const {
+  if (stream.stat().write_sequence % 2 != 0) std::this_thread::sleep_for(kDying);
+}
+
 std::optional<std::uint64_t> GpuStream::State::write(
     const std::function<void(const DeviceArray&, std::span<std::byte>)>& fill, const Timeout& timeout) {
-  std::optional<WriteView> view = stream.write_view(false, timeout);
-  if (!view) return std::nullopt;
+  if (!stream.acquire(timeout)) return std::nullopt;
+  const Lock lock(stream);
+  settle();
+  std::optional<WriteView> view = stream.write_view();
   const std::lock_guard guard(mutex);
   CudaPlacement next = record();
+  check_creator(next);
   next.generation += 1;
   next.slot = next.generation % kSlots;
   next.offset = next.slot * slot_bytes(nbytes);
   const std::span<std::byte> whole = view->bytes();
+  SHMLANE_CRASH_POINT("cuda.stream.fill");
   fill(borrow(place(next), nullptr), mirror ? whole.subspan(kRecordBytes) : std::span<std::byte>());
+  SHMLANE_CRASH_POINT("cuda.stream.filled");
   pack(next, whole);
+  SHMLANE_CRASH_POINT("cuda.stream.packed");
   return view->commit() - 1;
 }
 
@@ -247,12 +283,7 @@ void GpuStream::read(const DeviceView& out) {
     }
   }
   state_->stream.acquire();
-  struct Release {
-    shmlane::Stream& stream;
-    ~Release() {
-      if (stream.locked_here()) stream.release();
-    }
-  } const release{state_->stream};
+  const Lock lock(state_->stream);
   const std::lock_guard guard(state_->mutex);
   static_cast<void>(state_->try_read(out));
 }

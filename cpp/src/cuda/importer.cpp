@@ -12,8 +12,10 @@
 #include <utility>
 
 #include "crash_point.hpp"
+#include "cuda/allocation.hpp"
 #include "cuda/copies.hpp"
 #include "cuda/device_memory.hpp"
+#include "cuda/mapping.hpp"
 #include "cuda_placement.hpp"
 #include "shmlane/cuda.hpp"
 #include "shmlane/error.hpp"
@@ -34,10 +36,11 @@ constexpr std::chrono::milliseconds kDying{100};
 
 struct Found {  // where a frame's array lies in this process
   Device* device = nullptr;
-  std::shared_ptr<void> block;
-  std::shared_ptr<os::cuda::Event> filled;
+  std::shared_ptr<void> allocation;
+  std::shared_ptr<os::cuda::Event> filled;  // null: it is
   DeviceView view;
-  bool own = false;  // exported by this process itself
+  bool own = false;    // exported by this process itself
+  bool lasts = false;  // as long as `allocation` does, whoever dies
 };
 
 }  // namespace
@@ -51,11 +54,12 @@ struct Importer::State {
   void locate(const CudaPlacement& placement, Found& found, CUdeviceptr& base, std::uint64_t& size);
   void await_death(const CudaPlacement& placement) const;
   void wait_until_filled(const Found& found, const CudaPlacement& placement) const;
+  void forget_the_dead();
 
   Consumer* consumer;
   InterruptCheck interrupt_check;
   std::mutex mutex;
-  std::map<BlockId, std::pair<std::uint64_t, std::shared_ptr<Mapping>>> open_ones;  // with their exporters
+  std::map<AllocationId, std::pair<std::uint64_t, std::shared_ptr<Mapping>>> open_ones;  // with their exporters
 };
 
 void Importer::State::check_exporter(const CudaPlacement& placement) const {
@@ -67,16 +71,24 @@ void Importer::State::check_exporter(const CudaPlacement& placement) const {
 }
 
 std::shared_ptr<Mapping> Importer::State::open(const CudaPlacement& placement) {
-  check_exporter(placement);
   const std::lock_guard guard(mutex);
-  const auto known = open_ones.find(placement.block);
-  if (known != open_ones.end()) return known->second.second;
-  std::erase_if(open_ones, [&](const auto& entry) { return !consumer->is_alive(entry.second.first); });
+  const auto known = open_ones.find(placement.allocation);
+  // What is open needs no look at its exporter, which is a system call: see copy().
+  if (known != open_ones.end() && known->second.first == placement.exporter) return known->second.second;
+  forget_the_dead();
+  check_exporter(placement);
   SHMLANE_CRASH_POINT("cuda.import.open");
-  std::shared_ptr<Mapping> mapping =
-      Mapping::open(os::cuda::device(placement.device), placement.block, placement.memory);
-  open_ones[placement.block] = {placement.exporter, mapping};
+  std::shared_ptr<Mapping> mapping = Mapping::open(placement, [&] {
+    check_exporter(placement);
+    if (interrupt_check != nullptr) interrupt_check();
+  });
+  open_ones[placement.allocation] = {placement.exporter, mapping};
   return mapping;
+}
+
+// Memory may be freed only when nobody has it open any more. Under the mutex.
+void Importer::State::forget_the_dead() {
+  std::erase_if(open_ones, [&](const auto& entry) { return !consumer->is_alive(entry.second.first); });
 }
 
 // Throws ExporterGone if the exporter is about to be: of a process that dies, the driver's handles may go before the
@@ -91,8 +103,9 @@ void Importer::State::locate(const CudaPlacement& placement, Found& found, CUdev
   try {
     const std::shared_ptr<Mapping> mapping = open(placement);
     found.device = &mapping->device();
-    found.block = mapping;
+    found.allocation = mapping;
     found.filled = mapping->event(placement.filled);
+    found.lasts = mapping->lasts();
     base = mapping->base();
     size = mapping->size();
   } catch (const DeviceFailed&) {
@@ -105,22 +118,23 @@ Found Importer::State::find(const CudaPlacement& placement) {
   Found found;
   CUdeviceptr base = 0;
   std::uint64_t size = 0;
-  if (const std::shared_ptr<Block> block = Block::find(placement.block)) {
+  if (const std::shared_ptr<Allocation> allocation = Allocation::find(placement.allocation)) {
     found.own = true;
-    found.device = &block->device();
-    found.block = block;
-    found.filled = block->event(static_cast<std::size_t>(placement.slot));
-    base = block->base();
-    size = block->size();
+    found.device = &allocation->device();
+    found.allocation = allocation;
+    found.filled = allocation->event(static_cast<std::size_t>(placement.slot));
+    if (found.filled == nullptr) throw Corrupt("an array of a GPU is said to lie in a slot that was never used");
+    base = allocation->base();
+    size = allocation->size();
   } else {
     locate(placement, found, base, size);
   }
-  if (placement.offset > size || placement.bytes > size - placement.offset || found.filled == nullptr) {
+  if (placement.offset > size || placement.bytes > size - placement.offset) {
     throw Corrupt("an array of a GPU is said to lie outside of its exporter's memory");
   }
   found.view = {placement.dtype, placement.shape, placement.strides, base + placement.offset, found.device->ordinal()};
   SHMLANE_CRASH_POINT("cuda.import.located");
-  wait_until_filled(found, placement);
+  if (found.filled != nullptr) wait_until_filled(found, placement);
   return found;
 }
 
@@ -155,14 +169,15 @@ DeviceArray Importer::copy(const Json& metadata, std::span<const std::byte> payl
   SHMLANE_CRASH_POINT("cuda.import.copy");
   cuda::copy(found.view, array);
   SHMLANE_CRASH_POINT("cuda.import.copied");
-  // What was copied was the array, if its owner lived until the copy was there.
-  if (!found.own) state_->check_exporter(placement);
+  // What was copied was the array, if its memory was there until the copy was.
+  if (!found.own && !found.lasts) state_->check_exporter(placement);
   return array;
 }
 
 DeviceArray Importer::view(const Json& metadata, std::span<const std::byte> payload, std::shared_ptr<void> keep) {
   Found found = state_->find(CudaPlacement::read(metadata, payload));
-  return {std::move(found.view), std::make_shared<HeldMemory>(*found.device, std::move(found.block), std::move(keep))};
+  return {std::move(found.view),
+          std::make_shared<HeldMemory>(*found.device, std::move(found.allocation), std::move(keep))};
 }
 
 DeviceArray Importer::view(Lease&& lease) {

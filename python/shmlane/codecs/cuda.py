@@ -135,11 +135,11 @@ def check_handle(metadata: Metadata, payload: memoryview) -> None:
     if metadata["format"] != _FORMAT:
         raise Undecodable("this version knows no such format of handles")
     _require(isinstance(metadata.get("memory"), str), metadata, "memory")
-    if metadata["memory"] != "ipc":
+    if metadata["memory"] not in ("ipc", "fd"):
         raise Undecodable("this version knows no such way to share memory")
     for key in ("exporter", "pid", "slot", "generation", "offset", "bytes"):
         _require(_is_below(metadata.get(key), _BOUNDS.get(key, _LIMIT)), metadata, key)
-    for key, digits in (("device", 32), ("block", 16)):
+    for key, digits in (("device", 32), ("allocation", 16)):
         text = metadata.get(key)
         _require(isinstance(text, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", text) is not None, metadata, key)
     itemsize, shape = parse_dtype(metadata.get("dtype")).itemsize, parse_shape(metadata.get("shape"))

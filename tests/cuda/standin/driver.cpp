@@ -1,48 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA driver's entry points that shmlane uses, on a machine without a GPU: for tests of everything but the device.
-#include <cuda.h>
-#include <sys/mman.h>
-#include <sys/types.h>
+// The CUDA driver's entry points that shmlane uses, on a machine without a GPU: devices, contexts, CUDA streams and events.
 #include <unistd.h>
 
 #include <cstring>
 #include <sstream>
 
-#include "cuda/gather.hpp"
-#include "machine.hpp"
-
-namespace {
+#include "calls.hpp"
 
 using namespace standin;
 
-constexpr std::uint64_t kMagicMemory = 0x79726f6d656d6c73, kMagicEvent = 0x746e6576656e6c73;
+namespace {
+
 thread_local std::vector<CUcontext> contexts;
 
-struct Reference {  // what a handle holds
-  std::uint64_t magic;
-  std::int64_t owner;
-  std::int64_t file;
-  std::uint64_t size;
-  std::int64_t device;
-};
-
-CUresult refuse(CUresult result, const std::string& what) {
-  misuse(what);
-  return result;
-}
-
 CUcontext context_of(std::size_t index) { return reinterpret_cast<CUcontext>(0x1000 + 16 * index); }
+
+}  // namespace
+
+namespace standin {
+
 int current_device() { return static_cast<int>((reinterpret_cast<std::uintptr_t>(contexts.back()) - 0x1000) / 16); }
 
-// What every call but a few needs: an initialised driver of this very process, and a context.
 CUresult ready() {
   if (machine().owner != ::getpid())
     return refuse(CUDA_ERROR_NOT_INITIALIZED, "a call without cuInit, or after a fork");
   if (contexts.empty()) return refuse(CUDA_ERROR_INVALID_CONTEXT, "a call without a current context");
   return CUDA_SUCCESS;
 }
-#define READY() \
-  if (const CUresult unready = ready(); unready != CUDA_SUCCESS) return unready
 
 Stream* stream_of(CUstream stream) {
   Machine& all = machine();
@@ -62,54 +46,7 @@ Event* event_of(CUevent event) {
   return found == all.events.end() ? nullptr : found->second.get();
 }
 
-CUresult add_piece(CUdeviceptr* out, std::uint64_t size, bool pooled) {
-  if (size == 0) return refuse(CUDA_ERROR_INVALID_VALUE, "an allocation of nothing");
-  const long limit = number_from_environment("SHMLANE_STANDIN_MEMORY", 1L << 33);
-  if (size > static_cast<std::uint64_t>(limit)) return CUDA_ERROR_OUT_OF_MEMORY;
-  const int file = make_file(size);
-  std::byte* const memory = map_file(file, size);
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  *out = fake(memory);
-  all.pieces[*out] = {memory, size, current_device(), file, pooled, false};
-  return CUDA_SUCCESS;
-}
-
-CUresult drop_piece(CUdeviceptr address, bool opened) {
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  const auto found = all.pieces.find(address);
-  if (found == all.pieces.end() || found->second.opened != opened) {
-    return refuse(CUDA_ERROR_INVALID_VALUE, "memory was freed or closed that is not there, or twice");
-  }
-  ::munmap(found->second.memory, found->second.size);
-  if (found->second.file >= 0) ::close(found->second.file);
-  all.pieces.erase(found);
-  return CUDA_SUCCESS;
-}
-
-// One end of a copy: the host's own memory, or all of it in one piece.
-std::byte* end_of_copy(CUdeviceptr address, std::size_t size) {
-  if ((address & kBias) == 0) return reinterpret_cast<std::byte*>(address);
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  return all.find(address, size) != nullptr ? real(address) : nullptr;
-}
-
-void gather(const shmlane::cuda::GatherPlan& plan) {
-  for (std::uint64_t at = 0; at < plan.words; ++at) {
-    std::uint64_t rest = at;
-    std::int64_t offset = 0;
-    for (int i = plan.dimensions - 1; i >= 0; --i) {
-      offset += static_cast<std::int64_t>(rest % plan.shape[i]) * plan.strides[i];
-      rest /= plan.shape[i];
-    }
-    const auto word = static_cast<std::size_t>(plan.word);
-    std::memcpy(real(plan.out + at * word), real(plan.in + static_cast<std::uint64_t>(offset)), word);
-  }
-}
-
-}  // namespace
+}  // namespace standin
 
 extern "C" {
 
@@ -162,7 +99,11 @@ CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
 
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) {
   const bool pools = attribute == CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
-  *value = pools ? static_cast<int>(number_from_environment("SHMLANE_STANDIN_POOLS", 1)) : 0;
+  const bool shares = attribute == CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED ||
+                      attribute == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED;
+  *value = 0;
+  if (pools) *value = static_cast<int>(number_from_environment("SHMLANE_STANDIN_POOLS", 1));
+  if (shares) *value = static_cast<int>(number_from_environment("SHMLANE_STANDIN_VIRTUAL", 1));
   return CUDA_SUCCESS;
 }
 
@@ -183,75 +124,16 @@ CUresult cuCtxPopCurrent_v2(CUcontext* context) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
-  READY();
-  return add_piece(out, size, false);
-}
-
-CUresult cuMemFree_v2(CUdeviceptr address) {
-  READY();
-  return drop_piece(address, false);
-}
-
-CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size, CUdeviceptr address) {
+CUresult cuCtxSynchronize() {
   READY();
   Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  const Piece* const piece = all.find(address);
-  if (piece == nullptr) return CUDA_ERROR_NOT_FOUND;
-  *base = fake(piece->memory);
-  *size = piece->size;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuPointerGetAttribute(void* value, CUpointer_attribute attribute, CUdeviceptr address) {
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  const Piece* const piece = all.find(address);
-  if (piece == nullptr || attribute != CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL) return CUDA_ERROR_INVALID_VALUE;
-  *static_cast<int*>(value) = piece->device;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps*) {
-  *pool = reinterpret_cast<CUmemoryPool>(0x2000);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemPoolSetAttribute(CUmemoryPool, CUmemPool_attribute, void*) { return CUDA_SUCCESS; }
-
-CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool, CUstream) {
-  READY();
-  return add_piece(out, size, true);
-}
-
-CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
-  READY();
-  stream_of(stream)->give([address] { drop_piece(address, false); });
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemcpyAsync(CUdeviceptr out, CUdeviceptr in, std::size_t size, CUstream on) {
-  READY();
-  Stream* const stream = stream_of(on);
-  if (stream == nullptr) return refuse(CUDA_ERROR_INVALID_HANDLE, "a copy on a CUDA stream that is not there");
-  if (end_of_copy(out, size) == nullptr || end_of_copy(in, size) == nullptr) {
-    return refuse(CUDA_ERROR_INVALID_VALUE, "a copy beyond a piece of memory");
+  std::vector<Stream*> streams;
+  {
+    const std::lock_guard guard(all.mutex);
+    for (const auto& [stream, owner] : all.streams) streams.push_back(stream);
+    if (all.default_stream != nullptr) streams.push_back(all.default_stream.get());
   }
-  stream->give([=] {
-    std::byte* const to = end_of_copy(out, size);
-    const std::byte* const from = end_of_copy(in, size);
-    if (to == nullptr || from == nullptr) return misuse("memory was freed while a copy used it");
-    std::memcpy(to, from, size);
-  });
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemsetD8Async(CUdeviceptr out, unsigned char value, std::size_t size, CUstream on) {
-  READY();
-  Stream* const stream = stream_of(on);
-  if (stream == nullptr || end_of_copy(out, size) == nullptr) return refuse(CUDA_ERROR_INVALID_VALUE, "a bad memset");
-  stream->give([=] { std::memset(end_of_copy(out, size), value, size); });
+  for (Stream* const stream : streams) stream->synchronise();
   return CUDA_SUCCESS;
 }
 
@@ -321,6 +203,9 @@ CUresult cuEventQuery(CUevent event) {
   READY();
   Event* const found = event_of(event);
   if (found == nullptr) return refuse(CUDA_ERROR_INVALID_HANDLE, "a query of nothing");
+  if (const long error = number_from_environment("SHMLANE_STANDIN_QUERY", 0); error != 0) {
+    return static_cast<CUresult>(error);  // as after any failure of the device
+  }
   return found->words().done >= found->words().recorded ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
@@ -329,107 +214,6 @@ CUresult cuEventSynchronize(CUevent event) {
   Event* const found = event_of(event);
   if (found == nullptr) return refuse(CUDA_ERROR_INVALID_HANDLE, "a wait for nothing");
   found->wait(found->words().recorded);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuIpcGetMemHandle(CUipcMemHandle* handle, CUdeviceptr address) {
-  READY();
-  if (const long error = number_from_environment("SHMLANE_STANDIN_IPC_GET", 0); error != 0) {
-    return static_cast<CUresult>(error);
-  }
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  const auto found = all.pieces.find(address);
-  if (found == all.pieces.end() || found->second.pooled || found->second.opened) {
-    return refuse(CUDA_ERROR_INVALID_VALUE,
-                  "a handle of a part of an allocation, of a pool's, or of another process's");
-  }
-  const Reference reference{kMagicMemory, ::getpid(), found->second.file, found->second.size, found->second.device};
-  std::memset(handle, 0, sizeof *handle);
-  std::memcpy(handle, &reference, sizeof reference);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* out, CUipcMemHandle handle, unsigned flags) {
-  READY();
-  if (const long error = number_from_environment("SHMLANE_STANDIN_IPC_OPEN", 0); error != 0) {
-    return static_cast<CUresult>(error);
-  }
-  Reference reference{};
-  std::memcpy(&reference, &handle, sizeof reference);
-  if (reference.magic != kMagicMemory) return CUDA_ERROR_INVALID_VALUE;
-  if (flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS) return refuse(CUDA_ERROR_INVALID_VALUE, "flags of an opening");
-  if (reference.owner == ::getpid()) {
-    return refuse(CUDA_ERROR_INVALID_CONTEXT, "memory was opened in the process that exported it");
-  }
-  const int file = open_file(static_cast<pid_t>(reference.owner), static_cast<int>(reference.file));
-  if (file < 0) return CUDA_ERROR_MAP_FAILED;
-  std::byte* const memory = map_file(file, reference.size);
-  ::close(file);
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  *out = fake(memory);
-  all.pieces[*out] = {memory, reference.size, current_device(), -1, false, true};
-  return CUDA_SUCCESS;
-}
-
-CUresult cuIpcCloseMemHandle(CUdeviceptr address) {
-  READY();
-  return drop_piece(address, true);
-}
-
-CUresult cuIpcGetEventHandle(CUipcEventHandle* handle, CUevent event) {
-  READY();
-  Event* const found = event_of(event);
-  if (found == nullptr || found->file() < 0) return refuse(CUDA_ERROR_INVALID_HANDLE, "a handle of a private event");
-  const Reference reference{kMagicEvent, ::getpid(), found->file(), 0, 0};
-  std::memset(handle, 0, sizeof *handle);
-  std::memcpy(handle, &reference, sizeof reference);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuIpcOpenEventHandle(CUevent* out, CUipcEventHandle handle) {
-  READY();
-  Reference reference{};
-  std::memcpy(&reference, &handle, sizeof reference);
-  if (reference.magic != kMagicEvent) return CUDA_ERROR_INVALID_VALUE;
-  if (reference.owner == ::getpid()) {
-    return refuse(CUDA_ERROR_INVALID_CONTEXT, "an event was opened in the process that exported it");
-  }
-  const int file = open_file(static_cast<pid_t>(reference.owner), static_cast<int>(reference.file));
-  if (file < 0) return CUDA_ERROR_MAP_FAILED;
-  auto event = std::make_unique<Event>(file, false);
-  ::close(file);
-  Machine& all = machine();
-  const std::lock_guard guard(all.mutex);
-  *out = reinterpret_cast<CUevent>(event.get());
-  all.events[event.get()] = std::move(event);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuModuleLoadData(CUmodule* module, const void* image) {
-  READY();
-  constexpr std::uint32_t kFatbin = 0xba55ed50;
-  if (image == nullptr || std::memcmp(image, &kFatbin, sizeof kFatbin) != 0) return CUDA_ERROR_INVALID_IMAGE;
-  *module = reinterpret_cast<CUmodule>(0x3000);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
-  constexpr std::string_view kPrefix = "shmlane_gather_";
-  if (!std::string_view(name).starts_with(kPrefix)) return CUDA_ERROR_NOT_FOUND;
-  *function = reinterpret_cast<CUfunction>(std::atol(name + kPrefix.size()));
-  return CUDA_SUCCESS;
-}
-
-CUresult cuLaunchKernel(CUfunction function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                        CUstream on, void** arguments, void**) {
-  READY();
-  const auto plan = *static_cast<const shmlane::cuda::GatherPlan*>(arguments[0]);
-  if (plan.word != static_cast<int>(reinterpret_cast<std::intptr_t>(function))) {
-    return refuse(CUDA_ERROR_INVALID_VALUE, "a CUDA kernel for words of another size");
-  }
-  stream_of(on)->give([plan] { gather(plan); });
   return CUDA_SUCCESS;
 }
 

@@ -109,7 +109,7 @@ Piece* Machine::find(Address address, std::uint64_t size) {
   auto after = pieces.upper_bound(address);
   if (after == pieces.begin()) return nullptr;
   auto& [base, piece] = *--after;
-  const bool inside = address - base < piece.size && size <= piece.size - (address - base);
+  const bool inside = piece.usable && address - base < piece.size && size <= piece.size - (address - base);
   return inside ? &piece : nullptr;
 }
 

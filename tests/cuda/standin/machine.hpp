@@ -38,6 +38,14 @@ struct Piece {  // of device memory
   int file = -1;        // of what this process owns
   bool pooled = false;  // cannot be shared
   bool opened = false;  // another process's
+  bool mapped = false;  // virtual memory
+  bool usable = true;   // which that is only with access
+};
+
+struct Physical {  // what virtual memory is made of
+  int file;
+  std::uint64_t size;
+  bool imported;
 };
 
 class Event {
@@ -81,6 +89,9 @@ struct Machine {
   pid_t owner = 0;           // who initialised it
   std::vector<int> visible;  // which devices there are, by their numbers in the machine
   std::map<Address, Piece> pieces;
+  std::map<std::uint64_t, Physical> physical;  // by handles
+  std::map<Address, std::uint64_t> reserved;   // addresses, with how many
+  std::uint64_t last_handle = 0;
   std::map<Event*, std::unique_ptr<Event>> events;
   std::map<Stream*, std::unique_ptr<Stream>> streams;
   std::unique_ptr<Stream> default_stream;

@@ -55,9 +55,12 @@ void Device::open() {
   check(driver().primary_context(&context_, handle_), "open");
   const Current current(*this);
   check(driver().stream_create(&stream_, CU_STREAM_NON_BLOCKING), "make a CUDA stream");
-  int pools = 0;
-  driver().device_attribute(&pools, CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, handle_);
-  if (pools != 0) make_pool();
+  if (has(CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)) make_pool();
+}
+
+bool Device::has(CUdevice_attribute attribute) const {
+  int value = 0;  // also of what the driver does not know
+  return driver().device_attribute(&value, attribute, handle_) == CUDA_SUCCESS && value != 0;
 }
 
 void Device::make_pool() {

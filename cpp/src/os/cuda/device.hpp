@@ -23,6 +23,8 @@ class Device {
   // A CUDA stream of the library's own, which waits for nobody's default stream.
   [[nodiscard]] CUstream stream() const noexcept { return stream_; }
 
+  [[nodiscard]] bool has(CUdevice_attribute attribute) const;
+
   // `size` bytes, and giving them back after what stream() has to do; without synchronising the device, where it has
   // memory pools. To be used under Current. The first throws NoSpace.
   [[nodiscard]] CUdeviceptr allocate(std::uint64_t size) const;
@@ -31,6 +33,7 @@ class Device {
  private:
   friend Device& device(int ordinal);
   friend class Current;
+  friend class Event;
   explicit Device(int ordinal);
   void open();
   void make_pool();
@@ -78,6 +81,8 @@ class Event {
   }
   [[nodiscard]] CUevent get() const noexcept { return event_; }
   void record(CUstream stream) const { check(driver().event_record(event_, stream), "record an event"); }
+  // Waits on the host until all work before the last record is done. Throws what that work failed with.
+  void wait() const { check(driver().event_synchronize(event_), "do what an event waits for"); }
   // Whether all work before the last record is done. Throws what that work failed with.
   [[nodiscard]] bool done() const {
     const CUresult result = driver().event_query(event_);
@@ -85,8 +90,18 @@ class Event {
     check(result, "do what an event waits for");
     return true;
   }
+  // The same for whoever only wants to use the memory again, under no Current: what failed will not be done any more.
+  [[nodiscard]] bool pending(const Device& device) const noexcept {
+    return driver().push_context(device.context_) == CUDA_SUCCESS && query_and_pop() == CUDA_ERROR_NOT_READY;
+  }
 
  private:
+  [[nodiscard]] CUresult query_and_pop() const noexcept {
+    const CUresult result = driver().event_query(event_);
+    CUcontext previous = nullptr;
+    driver().pop_context(&previous);
+    return result;
+  }
   CUevent event_ = nullptr;
 };
 

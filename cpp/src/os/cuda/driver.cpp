@@ -21,6 +21,10 @@ namespace {
 constexpr const char* kLibrary = "libcuda.so.1";
 constexpr const char* kVariable = "SHMLANE_CUDA_DRIVER";
 
+constexpr const char* kForked =
+    "this process was forked from one that had used CUDA, whose driver does not work in it: start workers by spawn "
+    "or forkserver, or fork before the first use of a GPU";
+
 std::atomic<pid_t> user{0};  // the process that has initialised the driver
 
 std::string text_of(const Driver& calls, CUresult result) {
@@ -76,6 +80,7 @@ class Loaded {
     if (result == CUDA_SUCCESS || result == CUDA_ERROR_NO_DEVICE) {
       return "the CUDA driver sees no device (nvidia-smi lists them; CUDA_VISIBLE_DEVICES may hide them)";
     }
+    if (result == CUDA_ERROR_NOT_INITIALIZED) return kForked;  // another library had used it
     if (result == CUDA_ERROR_STUB_LIBRARY) {
       return "the CUDA driver that was found is the toolkit's stub, for linking only: put NVIDIA's own before it";
     }
@@ -97,9 +102,7 @@ Loaded& loaded() {
 
 const Driver& driver() {
   if (user != 0 && user != ::getpid()) {
-    throw NoDevice(
-        "this process was forked from one that had used CUDA, whose driver does not work in it: start workers by spawn "
-        "or forkserver, or fork before the first use of a GPU");
+    throw NoDevice(kForked);
   }
   return loaded().get();
 }

@@ -10,43 +10,54 @@ namespace shmlane::os::cuda {
 
 // X(member, function). cuda.h renames each function to its present version; that name is the one that is looked up, so
 // that name and type belong together.
-#define SHMLANE_CUDA_CALLS(X)                    \
-  X(init, cuInit)                                \
-  X(device_count, cuDeviceGetCount)              \
-  X(device_get, cuDeviceGet)                     \
-  X(device_name, cuDeviceGetName)                \
-  X(device_uuid, cuDeviceGetUuid)                \
-  X(device_attribute, cuDeviceGetAttribute)      \
-  X(primary_context, cuDevicePrimaryCtxRetain)   \
-  X(push_context, cuCtxPushCurrent)              \
-  X(pop_context, cuCtxPopCurrent)                \
-  X(allocate, cuMemAlloc)                        \
-  X(free, cuMemFree)                             \
-  X(address_range, cuMemGetAddressRange)         \
-  X(pointer_attribute, cuPointerGetAttribute)    \
-  X(pool_create, cuMemPoolCreate)                \
-  X(pool_set_attribute, cuMemPoolSetAttribute)   \
-  X(allocate_from_pool, cuMemAllocFromPoolAsync) \
-  X(free_async, cuMemFreeAsync)                  \
-  X(copy, cuMemcpyAsync)                         \
-  X(set_bytes, cuMemsetD8Async)                  \
-  X(stream_create, cuStreamCreate)               \
-  X(stream_synchronize, cuStreamSynchronize)     \
-  X(stream_wait_event, cuStreamWaitEvent)        \
-  X(event_create, cuEventCreate)                 \
-  X(event_destroy, cuEventDestroy)               \
-  X(event_record, cuEventRecord)                 \
-  X(event_query, cuEventQuery)                   \
-  X(event_synchronize, cuEventSynchronize)       \
-  X(ipc_get_memory, cuIpcGetMemHandle)           \
-  X(ipc_open_memory, cuIpcOpenMemHandle)         \
-  X(ipc_close_memory, cuIpcCloseMemHandle)       \
-  X(ipc_get_event, cuIpcGetEventHandle)          \
-  X(ipc_open_event, cuIpcOpenEventHandle)        \
-  X(module_load, cuModuleLoadData)               \
-  X(module_function, cuModuleGetFunction)        \
-  X(launch, cuLaunchKernel)                      \
-  X(error_name, cuGetErrorName)                  \
+#define SHMLANE_CUDA_CALLS(X)                      \
+  X(init, cuInit)                                  \
+  X(device_count, cuDeviceGetCount)                \
+  X(device_get, cuDeviceGet)                       \
+  X(device_name, cuDeviceGetName)                  \
+  X(device_uuid, cuDeviceGetUuid)                  \
+  X(device_attribute, cuDeviceGetAttribute)        \
+  X(primary_context, cuDevicePrimaryCtxRetain)     \
+  X(push_context, cuCtxPushCurrent)                \
+  X(pop_context, cuCtxPopCurrent)                  \
+  X(synchronize_context, cuCtxSynchronize)         \
+  X(allocate, cuMemAlloc)                          \
+  X(free, cuMemFree)                               \
+  X(address_range, cuMemGetAddressRange)           \
+  X(pointer_attribute, cuPointerGetAttribute)      \
+  X(pool_create, cuMemPoolCreate)                  \
+  X(pool_set_attribute, cuMemPoolSetAttribute)     \
+  X(allocate_from_pool, cuMemAllocFromPoolAsync)   \
+  X(free_async, cuMemFreeAsync)                    \
+  X(granularity, cuMemGetAllocationGranularity)    \
+  X(create_memory, cuMemCreate)                    \
+  X(release_memory, cuMemRelease)                  \
+  X(export_memory, cuMemExportToShareableHandle)   \
+  X(import_memory, cuMemImportFromShareableHandle) \
+  X(reserve_addresses, cuMemAddressReserve)        \
+  X(free_addresses, cuMemAddressFree)              \
+  X(map, cuMemMap)                                 \
+  X(unmap, cuMemUnmap)                             \
+  X(set_access, cuMemSetAccess)                    \
+  X(copy, cuMemcpyAsync)                           \
+  X(set_bytes, cuMemsetD8Async)                    \
+  X(stream_create, cuStreamCreate)                 \
+  X(stream_synchronize, cuStreamSynchronize)       \
+  X(stream_wait_event, cuStreamWaitEvent)          \
+  X(event_create, cuEventCreate)                   \
+  X(event_destroy, cuEventDestroy)                 \
+  X(event_record, cuEventRecord)                   \
+  X(event_query, cuEventQuery)                     \
+  X(event_synchronize, cuEventSynchronize)         \
+  X(ipc_get_memory, cuIpcGetMemHandle)             \
+  X(ipc_open_memory, cuIpcOpenMemHandle)           \
+  X(ipc_close_memory, cuIpcCloseMemHandle)         \
+  X(ipc_get_event, cuIpcGetEventHandle)            \
+  X(ipc_open_event, cuIpcOpenEventHandle)          \
+  X(module_load, cuModuleLoadData)                 \
+  X(module_function, cuModuleGetFunction)          \
+  X(launch, cuLaunchKernel)                        \
+  X(error_name, cuGetErrorName)                    \
   X(error_text, cuGetErrorString)
 
 struct Driver {

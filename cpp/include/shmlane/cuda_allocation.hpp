@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -13,14 +14,16 @@
 namespace shmlane::cuda {
 
 // Memory of a GPU that other processes may open, without a queue: what streams of a GPU keep their values in. Copies
-// share it. What was created goes when its last copy has gone, but stays with the process for the next of its purpose.
-class SHMLANE_EXPORT SharedBlock {
+// share it. What was created goes when its last copy has gone, or stays with the process for the next of its purpose.
+class SHMLANE_EXPORT SharedAllocation {
  public:
-  // `purpose`: a name; only blocks of the same are used again. Throws NoDevice, NoSpace, DeviceFailed.
-  static SharedBlock create(int device, std::uint64_t nbytes, std::string_view purpose);
-  // What metadata() and payload() of another process, or of this one, told. Throws as Importer::copy, ExporterGone
-  // excepted: only who knows the exporter can say that.
-  static SharedBlock open(const Json& metadata, std::span<const std::byte> payload);
+  // `purpose`: a name; only allocations of the same are used again. Throws NoDevice, NoSpace, DeviceFailed.
+  static SharedAllocation create(int device, std::uint64_t nbytes, std::string_view purpose);
+  // What metadata() and payload() of another process, or of this one, told. `meanwhile`, if it is not empty, is called ten
+  // times a second while the exporter is waited for, and may throw. Throws as Importer::copy, ExporterGone excepted: only
+  // who knows the exporter can say that.
+  static SharedAllocation open(const Json& metadata, std::span<const std::byte> payload,
+                               const std::function<void()>& meanwhile = nullptr);
 
   [[nodiscard]] std::uintptr_t data() const noexcept { return data_; }
   [[nodiscard]] std::uint64_t nbytes() const noexcept { return nbytes_; }
@@ -31,7 +34,7 @@ class SHMLANE_EXPORT SharedBlock {
   [[nodiscard]] std::array<std::byte, Slot::kPayloadSize> payload() const;
 
  private:
-  SharedBlock() = default;
+  SharedAllocation() = default;
   std::shared_ptr<void> memory_;
   std::uintptr_t data_ = 0;
   std::uint64_t nbytes_ = 0;
