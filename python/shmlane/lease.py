@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from . import _native
 
+_BYTES = b'{"type":"bytes"}'  # as every implementation writes it; any other way of saying so takes the parser
+
 
 class Lease:
     """An object that stays in the ring. ``release``, or the end of the ``with``, ends the use of this handle.
@@ -55,9 +57,12 @@ class Lease:
         """The payload as a read-only array: as pushed for an ndarray, pixels of a raw image in the order that the
         metadata says, else bytes. Raises Corrupt, UnsupportedType, and WrongType for a compressed image.
         """
-        plain = self._held().plain_array
+        native = self._held()
+        plain = native.plain_array
         if plain is not None:
             return plain
+        if native.metadata == _BYTES:
+            return np.frombuffer(self.payload, np.uint8)
         try:
             return self._view(self.metadata)
         except Undecodable as error:
@@ -105,7 +110,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.release()
+        self._native = self._object = None
 
     def __repr__(self) -> str:
         return "<Lease released>" if self._native is None else f"<Lease of {self._native.nbytes} bytes>"
