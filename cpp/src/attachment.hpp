@@ -70,6 +70,8 @@ class Attachment final : private os::ForkAware {
       renew();
     return me_;
   }
+  // The same where nobody can have forked since it was asked for.
+  [[nodiscard]] ParticipantId still_me() const noexcept { return me_; }
   // True in a forked child that has not used the handle yet: everything still belongs to the parent.
   [[nodiscard]] bool inherited() const noexcept {
     return os::fork_count() != forks_seen_.load(std::memory_order_acquire);

@@ -49,8 +49,13 @@ struct ConsumerCore final : QueueCore {
   std::atomic<std::int64_t> served_slice_{-1};
 };
 
-ConsumerCore& consumer_core(const std::shared_ptr<QueueCore>& core) {
-  if (core == nullptr) throw Closed("this consumer was moved from; use the one it was moved to");
+[[noreturn, gnu::cold]] void throw_moved_from() {
+  throw Closed("this consumer was moved from; use the one it was moved to");
+}
+
+[[gnu::always_inline]] inline ConsumerCore& consumer_core(const std::shared_ptr<QueueCore>& core) {
+  if (core == nullptr) [[unlikely]]
+    throw_moved_from();
   return static_cast<ConsumerCore&>(*core);
 }
 
@@ -154,7 +159,7 @@ inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place&
   }
 }
 
-// The general way for the first of them. Of its own, so that the ordinary way may keep all in registers.
+// The general way for the first of them.
 [[gnu::noinline]] Took take_first(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& first) {
   const Took took = take(core, me, timeout, {&first.place, 1});
   if (took.count != 0) first.attempt = Ring::attempt_of(first.place);
@@ -162,18 +167,22 @@ inline FrameView checked_view(ConsumerCore& core, ParticipantId me, const Place&
   return took;
 }
 
-// Takes one frame, waiting for it.
-[[gnu::always_inline]] inline Took take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout, Taking& out) {
+// Takes one frame, waiting for it, and answers with give(taking, view) of it. The ordinary way comes first and is apart,
+// so that all it knows stays in registers.
+template <class T, class Give>
+[[gnu::always_inline]] inline Taken<T> take_one(ConsumerCore& core, ParticipantId me, const Timeout& timeout,
+                                                Give&& give) {
   Ring* const ring = core.ring();
+  Taking taking{};
   if (ring != nullptr && ring->acquire_one(
-                             me, [&] { return core.alone(); }, out)) [[likely]] {
+                             me, [&] { return core.alone(); }, taking)) [[likely]] {
     core.note_end(false);
-    return {.count = 1};
+    return give(taking, frame_access::view_of(taking.place.frame, taking.extents));
   }
   Taking first{};
   const Took took = take_first(core, me, timeout, first);
-  out = first;
-  return took;
+  if (took.count == 0) return nothing_taken<T>(took);
+  return give(first, checked_view(core, me, first.place));
 }
 
 // Takes up to takings.size() frames, waiting for the first.
@@ -256,24 +265,22 @@ void take_many(ConsumerCore& core, ParticipantId me, std::size_t max, Timeout ti
 }  // namespace
 
 Consumer::Consumer(std::string_view name, const ConsumerOptions& options) {
-  core_ = std::make_shared<ConsumerCore>(name, options);
+  core_ = QueueCore::make<ConsumerCore>(name, options);
 }
 
 Taken<Object> Consumer::pop(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   const QueueCore::Use use(core);
-  Taking taking;
-  const Took took = take_one(core, use.me(), timeout, taking);
-  if (took.count == 0) return nothing_taken<Object>(took);
-  const FrameView view = view_of(core, use.me(), taking);
-  try {
-    Object object(view, taking.attempt);
-    give_back(core, use.me(), taking.place);
-    return object;
-  } catch (...) {
-    put_back(core, use.me(), {&taking, 1});
-    throw;
-  }
+  return take_one<Object>(core, use.me(), timeout, [&](const Taking& taking, const FrameView& view) {
+    try {
+      Object object(view, taking.attempt);
+      give_back(core, use.me(), taking.place);
+      return Taken<Object>(std::move(object));
+    } catch (...) {
+      put_back(core, use.me(), {&taking, 1});
+      throw;
+    }
+  });
 }
 
 std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
@@ -290,12 +297,11 @@ std::vector<Object> Consumer::pop_many(std::size_t max, Timeout timeout) {
 Taken<Lease> Consumer::acquire(Timeout timeout) {
   ConsumerCore& core = consumer_core(core_);
   QueueCore::Use use(core);
-  Taking taking;
-  const Took took = take_one(core, use.me(), timeout, taking);
-  if (took.count == 0) return nothing_taken<Lease>(took);
-  const FrameView view = view_of(core, use.me(), taking);
-  use.hand_over();
-  return Taken<Lease>(std::in_place, Lease::Parts{view, taking.attempt, core_, taking.place.frame, use.me()});
+  return take_one<Lease>(core, use.me(), timeout, [&](const Taking& taking, const FrameView& view) {
+    use.hand_over();
+    use.end();
+    return Taken<Lease>(std::in_place, Lease::Parts{view, taking.attempt, &core, taking.place.frame, use.me()});
+  });
 }
 
 std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
@@ -303,7 +309,7 @@ std::vector<Lease> Consumer::acquire_many(std::size_t max, Timeout timeout) {
   const QueueCore::Use use(core);
   std::vector<Lease> leases;
   take_many(core, use.me(), max, timeout, [&](const Taking& taking, const FrameView& view) {
-    leases.emplace_back(Lease::Parts{view, taking.attempt, core_, taking.place.frame, use.me()});
+    leases.emplace_back(Lease::Parts{view, taking.attempt, &core, taking.place.frame, use.me()});
     core.enter_again();
   });
   return leases;
@@ -324,7 +330,7 @@ LeasedBatch Consumer::acquire_batch(std::size_t max, Timeout timeout) {
   for_each_sound(core, use.me(), wanted.first(count), sound, [&](const Taking& taking, const FrameView& view) {
     batch.frames_.emplace_back(view, taking.attempt, taking.place.frame);
   });
-  batch.core_ = core_;
+  batch.core_ = &core;
   batch.participant_ = use.me();
   use.hand_over();
   return batch;

@@ -28,6 +28,7 @@ std::uint64_t OwnerLock::keep(ParticipantId me) noexcept {
       owner_thread_.compare_exchange_strong(owner, this_thread(), std::memory_order_relaxed) || owner == this_thread();
   if (!ours || (atomic(*flags_).load(kRelaxed) & wire::kFlagFullFence) != 0) return 0;
   patience_ = std::min(8 * patience_, kLongestPatience);  // a revocation costs as much as some hundred turns
+  owners_busy_ = &busy(me);
   SHMLANE_CRASH_POINT("lock.keep");
   return me | wire::kBiased;
 }

@@ -84,7 +84,7 @@ class OwnerLock {
   }
   [[nodiscard]] bool enter_busy(ParticipantId me) noexcept {
     if (owner_thread_.load(std::memory_order_relaxed) != this_thread()) return false;
-    std::uint32_t& mine = busy(me);
+    std::uint32_t& mine = *owners_busy_;
     SHMLANE_CRASH_POINT("lock.busy");
     atomic(mine).store(1, kRelaxed);
     // The processor's part of this fence is the revoker's membarrier.
@@ -110,6 +110,7 @@ class OwnerLock {
   std::uint32_t holds_ = 0;          // since the lock was left to this thread last; under the lock
   std::uint32_t patience_ = 16;      // after how many it is; under the lock
   std::atomic<const void*> owner_thread_{nullptr};  // the only one to whom this handle ever leaves the lock
+  std::uint32_t* owners_busy_ = nullptr;            // its flag; only for that thread
 };
 
 inline void cpu_pause() noexcept {

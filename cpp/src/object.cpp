@@ -20,9 +20,8 @@ const Metadata& Received::metadata() const {
   return *metadata_;
 }
 
-const FrameView& Received::view() const {
-  if (!valid_) throw Closed("this object or lease is empty: it was released, or moved to another place");
-  return view_;
+void Received::throw_empty() {
+  throw Closed("this object or lease is empty: it was released, or moved to another place");
 }
 
 void Object::Free::operator()(std::byte* memory) const noexcept { ::operator delete[](memory, kMemoryAlignment); }

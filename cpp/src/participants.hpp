@@ -41,8 +41,9 @@ class Participants {
   // is alive as long as the entry says so.
   [[nodiscard]] bool alive(ParticipantId id, ParticipantId me) const noexcept;
   // Whether the entry still is this id's: false once it was evicted.
-  [[nodiscard]] bool owns_entry(ParticipantId id) const noexcept {
-    const EntryWord found = word(id_index(id));
+  [[nodiscard]] bool owns_entry(ParticipantId id) const noexcept { return owns(table_[id_index(id)], id); }
+  [[nodiscard]] static bool owns(wire::ParticipantEntry& entry, ParticipantId id) noexcept {
+    const EntryWord found = word(entry);
     return found.live() && found.generation == id_generation(id);
   }
   // Whether this process can still ask who lives: false once its descriptors were closed behind our back.
@@ -62,9 +63,10 @@ class Participants {
   // "process 4711 (python3)", or "a process that is gone".
   [[nodiscard]] std::string describe(ParticipantId id) const;
   [[nodiscard]] unsigned used() const noexcept;
-  [[nodiscard]] EntryWord word(unsigned index) const noexcept {
+  [[nodiscard]] EntryWord word(unsigned index) const noexcept { return word(table_[index]); }
+  [[nodiscard]] static EntryWord word(wire::ParticipantEntry& entry) noexcept {
     // Pairs with the release stores of the word in claim(), set_role() and free_entry().
-    return EntryWord::unpack(atomic(table_[index].word).load(kAcquire));
+    return EntryWord::unpack(atomic(entry.word).load(kAcquire));
   }
   [[nodiscard]] wire::ParticipantEntry& entry(unsigned index) const noexcept { return table_[index]; }
 

@@ -40,8 +40,13 @@ struct ProducerCore final : QueueCore {
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
 };
 
-ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
-  if (core == nullptr) throw Closed("this producer was moved from; use the one it was moved to");
+[[noreturn, gnu::cold]] void throw_moved_from() {
+  throw Closed("this producer was moved from; use the one it was moved to");
+}
+
+[[gnu::always_inline]] inline ProducerCore& producer_core(const std::shared_ptr<QueueCore>& core) {
+  if (core == nullptr) [[unlikely]]
+    throw_moved_from();
   return static_cast<ProducerCore&>(*core);
 }
 
@@ -120,6 +125,13 @@ inline bool reserve_frame(ProducerCore& core, ParticipantId me, const FrameExten
   return reserve_frames(core, me, {&extents, 1}, timeout, {&out, 1}) != 0;
 }
 
+inline std::size_t reserve_batch(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
+                                 const Timeout& timeout, std::span<Place> out) {
+  const std::size_t done =
+      core.ordinary.load(std::memory_order_relaxed) ? core.ring()->reserve_run(me, extents, out) : 0;
+  return done != 0 ? done : reserve_frames(core, me, extents, timeout, out);
+}
+
 // Fills a reserved frame and publishes it; a writer that throws leaves nothing behind.
 inline void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
                  const Producer::Outgoing& frame) {
@@ -129,8 +141,8 @@ inline void fill(QueueCore& core, ParticipantId me, const Place& place, const Fr
     const std::span<std::byte> payload(place.frame + extents.payload_offset, extents.payload_size);
     if (frame.write != nullptr) {
       frame.write(frame.source, payload);
-    } else if (!payload.empty()) {
-      std::memcpy(payload.data(), frame.source, payload.size());
+    } else {
+      frame_access::copy(payload.data(), frame.source, payload.size());
     }
   } catch (...) {
     ring.abort(me, place);
@@ -163,7 +175,7 @@ PushResult not_pushed(const ProducerCore& core) noexcept {
 }  // namespace
 
 Producer::Producer(std::string_view name, const ProducerOptions& options) {
-  core_ = std::make_shared<ProducerCore>(name, options);
+  core_ = QueueCore::make<ProducerCore>(name, options);
 }
 
 PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload_size, Timeout timeout,
@@ -192,7 +204,7 @@ std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout time
       check_size(core, extents[i]);
     }
     const Timeout patience = pushed == 0 ? timeout : Timeout(no_wait);
-    const std::size_t done = reserve_frames(core, use.me(), {extents.data(), count}, patience, places);
+    const std::size_t done = reserve_batch(core, use.me(), {extents.data(), count}, patience, places);
     if (done == 0 && core.policy == Policy::kBlock) break;
     fill_all(core, use.me(), {places.data(), done}, extents.data(), frames.data() + pushed);
     pushed += std::max<std::size_t>(done, 1);  // if none went, the policy dropped the first, and counted it

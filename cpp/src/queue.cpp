@@ -151,7 +151,7 @@ void Reservation::abort() noexcept {
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this == &other) return *this;
   release();
-  core_ = std::move(other.core_);
+  core_ = std::exchange(other.core_, nullptr);
   frame_ = other.frame_;
   participant_ = other.participant_;
   Received::operator=(std::move(other));
@@ -160,12 +160,11 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 
 void Lease::release() noexcept {
   invalidate();
-  if (core_ == nullptr) return;
-  const std::shared_ptr<QueueCore> core = std::move(core_);
-  if (!core->owns(participant_)) return;
+  QueueCore* const core = std::exchange(core_, nullptr);
+  if (core == nullptr || !core->owns(participant_)) return;
   core->ring()->release(participant_, frame_);
   core->attachment().space().wake_one();
-  core->exit(participant_);
+  core->exit_owned();
 }
 
 // ---- LeasedBatch -----------------------------------------------------------------------------------------------------
@@ -173,7 +172,7 @@ void Lease::release() noexcept {
 LeasedBatch& LeasedBatch::operator=(LeasedBatch&& other) noexcept {
   if (this == &other) return *this;
   release();
-  core_ = std::move(other.core_);
+  core_ = std::exchange(other.core_, nullptr);
   frames_ = std::move(other.frames_);
   participant_ = other.participant_;
   return *this;
@@ -182,12 +181,12 @@ LeasedBatch& LeasedBatch::operator=(LeasedBatch&& other) noexcept {
 void LeasedBatch::release() noexcept {
   const std::vector<Frame> frames = std::move(frames_);
   frames_.clear();
-  if (core_ == nullptr) return;
-  const std::shared_ptr<QueueCore> core = std::move(core_);
-  if (!core->owns(participant_)) return;
-  for (const Frame& frame : frames) core->ring()->release(participant_, frame.frame_);
+  QueueCore* const core = std::exchange(core_, nullptr);
+  if (core == nullptr || !core->owns(participant_)) return;
+  Ring& ring = *core->ring();
+  for (const Frame& frame : frames) ring.release(participant_, frame.frame_);
   core->attachment().space().wake(frames.size());
-  core->exit(participant_);
+  core->exit_owned();
 }
 
 }  // namespace shmlane

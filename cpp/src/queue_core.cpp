@@ -35,6 +35,7 @@ AttachOptions attach_options(const QueueOptions& options, std::uint8_t role, Par
 QueueCore::QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy)
     : interrupt_check_(options.interrupt_check),
       attachment_(name, attach_options(options, role, policy, [this](ParticipantId me) {
+                    keep_for_the_inherited();
                     // What the parent's threads had under way is not under way in the child.
                     uses_.store(kUse, std::memory_order_relaxed);
                     counted_for_.store(me, std::memory_order_relaxed);
@@ -63,11 +64,25 @@ void QueueCore::close() noexcept {
   attachment_.drop_role();
   cancel_waits();
   exit(counted_for_.load(std::memory_order_relaxed));
-  if (attachment_.inherited()) return;
+  if (attachment_.inherited()) {
+    keep_for_the_inherited();
+    static_cast<void>(let_go());
+    return;
+  }
   for (int i = 0; i < kCloseTries && uses_.load() >= kCall; ++i) os::sleep_ns(kClosePause);
 }
 
+// Leases that a fork copied into the child point here, and nobody counts them: there the core stays to the end.
+void QueueCore::keep_for_the_inherited() noexcept {
+  if (static_cast<std::uint32_t>(uses_.load()) != kUse) keeps_itself_ = false;
+}
+
+std::shared_ptr<QueueCore> QueueCore::let_go() noexcept {
+  return keeps_itself_.exchange(false) ? std::move(itself_) : nullptr;
+}
+
 void QueueCore::leave() noexcept {
+  const std::shared_ptr<QueueCore> last = let_go();
   attachment_.leave([this] {
     if (ring() == nullptr) return true;
     const ParticipantId me = counted_for_.load(std::memory_order_relaxed);

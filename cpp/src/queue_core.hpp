@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "attachment.hpp"
 #include "function_ref.hpp"
@@ -19,9 +20,16 @@
 
 namespace shmlane {
 
-// Thread-safe. The participant leaves when the handle is closed and the last operation, lease and reservation is over.
+// Thread-safe. The participant leaves when the handle is closed and the last operation, lease and reservation is over;
+// until then the core lives, whoever else points to it.
 class QueueCore {
  public:
+  template <class Core, class... Arguments>
+  static std::shared_ptr<QueueCore> make(Arguments&&... arguments) {
+    const std::shared_ptr<QueueCore> core = std::make_shared<Core>(std::forward<Arguments>(arguments)...);
+    core->itself_ = core;
+    return core;
+  }
   static constexpr std::chrono::nanoseconds kLockPatience = std::chrono::seconds(1);
 
   QueueCore(std::string_view name, const QueueOptions& options, std::uint8_t role, ParticipantPolicy policy);
@@ -36,10 +44,14 @@ class QueueCore {
     explicit Use(QueueCore& core) : core_(core), me_(core.enter()) {}
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
-    ~Use() { core_.finish(me_, leaves_); }
+    ~Use() {
+      if (leaves_ != 0) core_.finish(me_, leaves_);
+    }
     [[nodiscard]] ParticipantId me() const noexcept { return me_; }
     // One hold stays: somebody will call exit(me()).
     void hand_over() noexcept { leaves_ = kCall; }
+    // The end of a call in which nobody can have forked: nothing of the user's ran.
+    void end() noexcept { core_.count_out(std::exchange(leaves_, 0)); }
 
    private:
     QueueCore& core_;
@@ -51,6 +63,8 @@ class QueueCore {
   void enter_again() noexcept { add(kUse); }
   // The end of a hold of the participant `me`; nothing if that was an ancestor of this forked process.
   void exit(ParticipantId me) noexcept { finish(me, kUse); }
+  // The same for who knows that it owns the hold.
+  void exit_owned() noexcept { count_out(kUse); }
 
   // Whether the caller's call is the only one, and nothing is held. To be asked under consumers_lock: whoever enters later
   // takes later. Counted first, looked second: a handle that closes in between says so before it counts itself out, and
@@ -102,7 +116,7 @@ class QueueCore {
   [[nodiscard]] ParticipantId enter() {
     if (attachment_.inherited()) [[unlikely]]
       renew();
-    const ParticipantId me = attachment_.me();
+    const ParticipantId me = attachment_.still_me();
     add(kCall + kUse);
     // Counted first, looked second: close() does it the other way round, so one of us sees the other.
     if (closed()) [[unlikely]]
@@ -110,8 +124,10 @@ class QueueCore {
     return me;
   }
   void finish(ParticipantId me, std::uint64_t part) noexcept {
-    if (!owns(me)) [[unlikely]]
-      return;
+    if (owns(me)) [[likely]]
+      count_out(part);
+  }
+  void count_out(std::uint64_t part) noexcept {
     if (static_cast<std::uint32_t>(add(0 - part)) == 0) [[unlikely]]
       leave();
   }
@@ -126,6 +142,8 @@ class QueueCore {
   [[noreturn]] void refuse(ParticipantId me);
   Ring* find_ring();
   void check_interrupts() const;
+  void keep_for_the_inherited() noexcept;
+  [[nodiscard]] std::shared_ptr<QueueCore> let_go() noexcept;
   void leave() noexcept;
   [[nodiscard]] std::int64_t spin_ns() const noexcept;
 
@@ -136,6 +154,9 @@ class QueueCore {
   std::atomic<std::uint64_t> uses_{kUse};
   std::atomic<ParticipantId> counted_for_{0};
   std::atomic<bool> closed_{false};
+  // Keeps the core for leases, which only count and do not share: that would cost them two more locked instructions.
+  std::shared_ptr<QueueCore> itself_;
+  std::atomic<bool> keeps_itself_{true};  // until it leaves; false with `itself_` set: for ever
   std::atomic<std::uint32_t> cancellations_{0};
   std::atomic<std::int64_t> reaped_at_{0};
 };

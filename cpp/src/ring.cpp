@@ -74,7 +74,7 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
   }
   if (done == 0) return 0;
   producers_lap_ = out[done - 1].position - offset(out[done - 1].position);
-  publish_head(me, head, done, payload_bytes);
+  publish_head(participants_.entry(id_index(me)), head, done, payload_bytes);
   return done;
 }
 
@@ -120,7 +120,7 @@ std::size_t Ring::acquire(ParticipantId me, FunctionRef<bool()> alone, const os:
     if (!found) break;
     const std::uint64_t extent = extent_at(*found, head);
     out[done] = {*found, at(*found)};
-    lease_at(out[done].frame, *found, control_at(*found), me, only);
+    lease_at(participants_.entry(id_index(me)), out[done].frame, *found, control_at(*found), me, only);
     only = false;
     payload_bytes += frame_access::load_extents(out[done].frame).payload_size;
     if (*found == cursor.scan) cursor.scan += extent;
@@ -129,7 +129,7 @@ std::size_t Ring::acquire(ParticipantId me, FunctionRef<bool()> alone, const os:
   store_cursor(cursor);
   if (done == 0) return 0;
   consumers_lap_ = out[done - 1].position - offset(out[done - 1].position);
-  count_popped(me, done, payload_bytes);
+  count_popped(participants_.entry(id_index(me)), done, payload_bytes);
   return done;
 }
 

@@ -49,7 +49,8 @@ class Ring {
   bool reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept;
   template <class Alone>
   bool acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept;
-  // The same for as many frames as are ready in one piece, or fit into `out`.
+  // The same for as many frames as there is room for, or are ready, in one piece, or fit into `out`.
+  std::size_t reserve_run(ParticipantId me, std::span<const FrameExtents> extents, std::span<Place> out) noexcept;
   template <class Alone>
   std::size_t acquire_run(ParticipantId me, Alone&& alone, std::span<Taking> out) noexcept;
   // In a forked child, before its first use there.
@@ -140,17 +141,22 @@ class Ring {
   void start_again(Position& head);
   void open_frame_at(std::byte* frame, Position position, std::uint64_t extent, Control control) const noexcept;
   void reserve_at(std::byte* frame, Position position, const FrameExtents& extents, ParticipantId me) const noexcept;
-  void publish_head(ParticipantId me, Position head, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
-  bool commit_one(ParticipantId me, std::byte* frame) noexcept;
-  struct Run {  // frames in one piece
+  void publish_head(wire::ParticipantEntry& mine, Position head, std::uint64_t frames,
+                    std::uint64_t payload_bytes) noexcept;
+  struct Run {  // frames, or free room, in one piece
     Position begin;
     std::uint64_t size;  // bytes
   };
+  [[nodiscard]] Run free_run() const noexcept;
+  bool reserve_first(ParticipantId me, const FrameExtents& extents, Run& run, Place& out) noexcept;
+  bool commit_one(ParticipantId me, std::byte* frame) noexcept;
   [[nodiscard]] Run ready_run() noexcept;
-  bool lease_first(ParticipantId me, bool only, const Run& run, Taking& out) noexcept;
-  void end_run(ParticipantId me, Position scan, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
-  void lease_at(std::byte* frame, Position position, Control found, ParticipantId me, bool only) noexcept;
-  void count_popped(ParticipantId me, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
+  template <bool in_batch>
+  bool lease_first(wire::ParticipantEntry& mine, ParticipantId me, bool only, const Run& run, Taking& out) noexcept;
+  void end_run(wire::ParticipantEntry& mine, Position scan, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
+  void lease_at(wire::ParticipantEntry& mine, std::byte* frame, Position position, Control found, ParticipantId me,
+                bool only) noexcept;
+  void count_popped(wire::ParticipantEntry& mine, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;
 
   [[nodiscard]] Cursor load_cursor() const;

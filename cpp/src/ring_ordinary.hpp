@@ -49,9 +49,8 @@ inline void Ring::reserve_at(std::byte* frame, Position position, const FrameExt
   frame_access::store(reinterpret_cast<wire::FrameHeader*>(frame)->payload_size, extents.payload_size);
 }
 
-inline void Ring::publish_head(ParticipantId me, Position head, std::uint64_t frames,
+inline void Ring::publish_head(wire::ParticipantEntry& mine, Position head, std::uint64_t frames,
                                std::uint64_t payload_bytes) noexcept {
-  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
   SHMLANE_CRASH_POINT("ring.reserve.count");
   add_under_lock(mine.pushed, frames);
   SHMLANE_CRASH_POINT("ring.reserve.count_bytes");
@@ -61,26 +60,55 @@ inline void Ring::publish_head(ParticipantId me, Position head, std::uint64_t fr
   atomic(control_.head.value).store(head, kRelease);
 }
 
-// There is room at `head` without a PAD and without moving the tail.
-inline bool Ring::reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept {
-  if (!producers_.try_lock_free(me)) return false;
+// What is free at `head` in one piece, without moving the tail: where it begins, and how many bytes.
+inline Ring::Run Ring::free_run() const noexcept {
   const Position head = atomic(control_.head.value).load(kRelaxed);
   const Position tail = atomic(control_.tail).load(kRelaxed);
-  const std::uint64_t room = capacity_ - extents.extent;
+  const std::uint64_t capacity = capacity_;
   const std::uint64_t offset = head - producers_lap_;
-  const bool ordinary =
-      participants_.owns_entry(me) && offset <= room && head - tail <= room && (head | tail) % wire::kAlignment == 0;
-  if (ordinary) [[likely]] {
-    std::byte* const frame = body_ + offset;
-    const std::uint64_t ahead = kAhead * extents.extent;
-    const bool small = extents.extent <= kSmallExtent;
-    if (small && offset + ahead <= room && head + ahead - tail <= room) prefetch_for_write(frame + ahead);
-    out = {head, frame};
-    reserve_at(frame, head, extents, me);
-    publish_head(me, head + extents.extent, 1, extents.payload_size);
-  }
+  const bool sensible = offset < capacity && head - tail <= capacity && (head | tail) % wire::kAlignment == 0;
+  return {head, sensible ? capacity - std::max(offset, head - tail) : 0};
+}
+
+[[gnu::always_inline]] inline bool Ring::reserve_first(ParticipantId me, const FrameExtents& extents, Run& run,
+                                                       Place& out) noexcept {
+  const std::uint64_t extent = extents.extent;
+  if (extent > run.size) return false;
+  std::byte* const frame = body_ + (run.begin - producers_lap_);
+  const std::uint64_t ahead = kAhead * extent;
+  if (extent <= kSmallExtent && ahead + extent <= run.size) prefetch_for_write(frame + ahead);
+  out = {run.begin, frame};
+  reserve_at(frame, run.begin, extents, me);
+  run = {run.begin + extent, run.size - extent};
+  return true;
+}
+
+inline bool Ring::reserve_one(ParticipantId me, const FrameExtents& extents, Place& out) noexcept {
+  if (!producers_.try_lock_free(me)) return false;
+  Run run = free_run();
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  const bool done = Participants::owns(mine, me) && reserve_first(me, extents, run, out);
+  if (done) [[likely]]
+    publish_head(mine, run.begin, 1, extents.payload_size);
   producers_.unlock_and_keep(me);
-  return ordinary;
+  return done;
+}
+
+inline std::size_t Ring::reserve_run(ParticipantId me, std::span<const FrameExtents> extents,
+                                     std::span<Place> out) noexcept {
+  if (!producers_.try_lock_free(me)) return 0;
+  Run run = free_run();
+  std::uint64_t payload_bytes = 0;
+  std::size_t done = 0;
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  if (Participants::owns(mine, me)) {
+    for (; done < extents.size() && reserve_first(me, extents[done], run, out[done]); ++done) {
+      payload_bytes += extents[done].payload_size;
+    }
+  }
+  if (done != 0) publish_head(mine, run.begin, done, payload_bytes);
+  producers_.unlock_and_keep(me);
+  return done;
 }
 
 // ---- Step 3 --------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ namespace shmlane {
 // ---- Step 4 --------------------------------------------------------------------------------------------------------
 
 // `only`: the participant holds nothing else, so no lease of its lies before this one (W-57).
-inline void Ring::lease_at(std::byte* frame, Position position, Control found, ParticipantId me, bool only) noexcept {
-  const auto oldest = atomic(participants_.entry(id_index(me)).oldest_lease);
+inline void Ring::lease_at(wire::ParticipantEntry& mine, std::byte* frame, Position position, Control found,
+                           ParticipantId me, bool only) noexcept {
+  const auto oldest = atomic(mine.oldest_lease);
   if (only || position < oldest.load(kRelaxed)) {
     SHMLANE_CRASH_POINT("ring.acquire.oldest");
     // Pairs with the acquire load in oldest_lease(): our reads of earlier frames are over.
@@ -24,8 +25,8 @@ inline void Ring::lease_at(std::byte* frame, Position position, Control found, P
   control.store(Control{wire::FrameState::kLeased, found.attempt, me}.pack(), kRelease);
 }
 
-inline void Ring::count_popped(ParticipantId me, std::uint64_t frames, std::uint64_t payload_bytes) noexcept {
-  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+inline void Ring::count_popped(wire::ParticipantEntry& mine, std::uint64_t frames,
+                               std::uint64_t payload_bytes) noexcept {
   SHMLANE_CRASH_POINT("ring.acquire.count");
   add_under_lock(mine.popped, frames);
   SHMLANE_CRASH_POINT("ring.acquire.count_bytes");
@@ -46,40 +47,46 @@ inline Ring::Run Ring::ready_run() noexcept {
   return {scan, sensible ? std::min(capacity - offset, head_seen_ - scan) : 0};
 }
 
-[[gnu::always_inline]] inline bool Ring::lease_first(ParticipantId me, bool only, const Run& run,
-                                                     Taking& out) noexcept {
+// The frame at the beginning of the run, if it is READY; an unsound one only `in_batch`, whose others it must not hide.
+template <bool in_batch>
+[[gnu::always_inline]] inline bool Ring::lease_first(wire::ParticipantEntry& mine, ParticipantId me, bool only,
+                                                     const Run& run, Taking& out) noexcept {
   std::byte* const frame = body_ + (run.begin - consumers_lap_);
   // Pairs with the release store of commit().
   const Control found = Control::unpack(atomic(frame_access::header_of(frame).control).load(kAcquire));
   const FrameExtents extents = frame_access::load_extents(frame);
   if (found.state != wire::FrameState::kReady ||
-      !frame_access::opening_is_right(frame, extents.extent, run.size, segment_id_, run.begin)) {
+      !frame_access::opening_is_right(frame, extents.extent, run.size, segment_id_, run.begin)) [[unlikely]] {
     return false;
   }
+  const bool sound = frame_access::contents_are_right(frame, extents, segment_id_, run.begin);
+  if (!in_batch && !sound) [[unlikely]]
+    return false;
   const std::uint64_t ahead = kAhead * extents.extent;
   if (extents.extent <= kSmallExtent && ahead < run.size) prefetch_for_write(frame + ahead);
-  const bool sound = frame_access::contents_are_right(frame, extents, segment_id_, run.begin);
   out = {{run.begin, frame}, extents, found.attempt, sound};
-  lease_at(frame, run.begin, found, me, only);
+  lease_at(mine, frame, run.begin, found, me, only);
   return true;
 }
 
-inline void Ring::end_run(ParticipantId me, Position scan, std::uint64_t frames, std::uint64_t payload_bytes) noexcept {
+inline void Ring::end_run(wire::ParticipantEntry& mine, Position scan, std::uint64_t frames,
+                          std::uint64_t payload_bytes) noexcept {
   SHMLANE_CRASH_POINT("ring.end_run.scan");
   atomic(control_.scan).store(scan, kRelaxed);
   SHMLANE_CRASH_POINT("ring.end_run.read");
   // Pairs with the acquire load in reclaim(): producers may overwrite what lies before it.
   atomic(control_.read.value).store(scan, kRelease);
-  count_popped(me, frames, payload_bytes);
+  count_popped(mine, frames, payload_bytes);
 }
 
-// The frame at `scan` is READY.
+// The frame at `scan` is READY, and sound.
 template <class Alone>
 [[gnu::always_inline]] inline bool Ring::acquire_one(ParticipantId me, Alone&& alone, Taking& out) noexcept {
   if (!consumers_.try_lock_free(me)) return false;
   const Run run = ready_run();
-  const bool taken = run.size != 0 && participants_.owns_entry(me) && lease_first(me, alone(), run, out);
-  if (taken) end_run(me, run.begin + out.extents.extent, 1, out.extents.payload_size);
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  const bool taken = run.size != 0 && Participants::owns(mine, me) && lease_first<false>(mine, me, alone(), run, out);
+  if (taken) end_run(mine, run.begin + out.extents.extent, 1, out.extents.payload_size);
   consumers_.unlock_and_keep(me);
   return taken;
 }
@@ -91,16 +98,17 @@ inline std::size_t Ring::acquire_run(ParticipantId me, Alone&& alone, std::span<
   Run run = ready_run();
   std::uint64_t payload_bytes = 0;
   std::size_t taken = 0;
-  if (participants_.owns_entry(me)) {
+  wire::ParticipantEntry& mine = participants_.entry(id_index(me));
+  if (Participants::owns(mine, me)) {
     for (bool only = alone(); taken < out.size() && run.size != 0; only = false) {
       Taking& next = out[taken];
-      if (!lease_first(me, only, run, next)) break;
+      if (!lease_first<true>(mine, me, only, run, next)) break;
       run = {run.begin + next.extents.extent, run.size - next.extents.extent};
       payload_bytes += next.extents.payload_size;
       ++taken;
     }
   }
-  if (taken != 0) end_run(me, run.begin, taken, payload_bytes);
+  if (taken != 0) end_run(mine, run.begin, taken, payload_bytes);
   consumers_.unlock_and_keep(me);
   return taken;
 }

@@ -121,6 +121,32 @@ TEST_CASE_FIXTURE(ShmTest, "the parent's leases and reservations stay the parent
   CHECK(producer.stat().used == 0);
 }
 
+TEST_CASE_FIXTURE(ShmTest, "a lease of the parent's can be read in a child that has ended the lease's consumer") {
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 4096}});
+  producer.push("leased");
+  auto lease = consumer.acquire();
+  const auto end_consumer = [&] { const Consumer gone = std::move(consumer); };
+  const auto read_and_release = [&] {
+    expect(text(*lease) == "leased", "the lease shows something else");
+    lease->release();
+  };
+  SUBCASE("without having used it") {
+    CHECK(processes::run_in_child([&] {
+            end_consumer();
+            read_and_release();
+          }) == "");
+  }
+  SUBCASE("after it had used it") {
+    CHECK(processes::run_in_child([&] {
+            expect(consumer.try_pop().empty(), "something is there");
+            end_consumer();
+            read_and_release();
+          }) == "");
+  }
+  CHECK(text(*lease) == "leased");
+}
+
 TEST_CASE_FIXTURE(ShmTest, "a handle that was closed before the fork stays closed in the child") {
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4096}});

@@ -77,7 +77,7 @@ class SHMLANE_EXPORT Lease : public Received {
   struct Parts {
     FrameView view;
     unsigned attempt;
-    std::shared_ptr<QueueCore> core;
+    QueueCore* core;
     std::byte* frame;
     std::uint64_t participant;
   };
@@ -86,11 +86,12 @@ class SHMLANE_EXPORT Lease : public Received {
   Lease() = default;
   // Only a Consumer can name what this takes.
   explicit Lease(Parts&& parts)
-      : Received(parts.view, parts.attempt),
-        core_(std::move(parts.core)),
-        frame_(parts.frame),
-        participant_(parts.participant) {}
-  Lease(Lease&& other) noexcept = default;
+      : Received(parts.view, parts.attempt), core_(parts.core), frame_(parts.frame), participant_(parts.participant) {}
+  Lease(Lease&& other) noexcept
+      : Received(std::move(other)),
+        core_(std::exchange(other.core_, nullptr)),
+        frame_(other.frame_),
+        participant_(other.participant_) {}
   Lease& operator=(Lease&& other) noexcept;
   ~Lease() {
     if (core_ != nullptr) release();
@@ -101,7 +102,7 @@ class SHMLANE_EXPORT Lease : public Received {
 
  private:
   friend class Consumer;
-  std::shared_ptr<QueueCore> core_;
+  QueueCore* core_ = nullptr;  // which lives as long as it counts this lease
   std::byte* frame_ = nullptr;
   std::uint64_t participant_ = 0;
 };
@@ -121,7 +122,10 @@ class SHMLANE_EXPORT LeasedBatch {
   };
 
   LeasedBatch() = default;
-  LeasedBatch(LeasedBatch&& other) noexcept = default;
+  LeasedBatch(LeasedBatch&& other) noexcept
+      : core_(std::exchange(other.core_, nullptr)),
+        frames_(std::move(other.frames_)),
+        participant_(other.participant_) {}
   LeasedBatch& operator=(LeasedBatch&& other) noexcept;
   ~LeasedBatch() {
     if (core_ != nullptr) release();
@@ -138,7 +142,7 @@ class SHMLANE_EXPORT LeasedBatch {
 
  private:
   friend class Consumer;
-  std::shared_ptr<QueueCore> core_;
+  QueueCore* core_ = nullptr;  // as Lease's
   std::vector<Frame> frames_;
   std::uint64_t participant_ = 0;
 };

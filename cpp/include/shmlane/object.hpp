@@ -52,11 +52,18 @@ class SHMLANE_EXPORT Received {
   }
   ~Received() = default;
 
-  [[nodiscard]] const FrameView& view() const;  // throws Closed when invalid
+  // Throws Closed when invalid.
+  [[nodiscard]] const FrameView& view() const {
+    if (!valid_) [[unlikely]]
+      throw_empty();
+    return view_;
+  }
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   void invalidate() noexcept { valid_ = false; }
 
  private:
+  [[noreturn]] static void throw_empty();
+
   FrameView view_{};
   unsigned attempt_ = 0;
   bool valid_ = false;
