@@ -130,6 +130,10 @@ TEST_CASE_FIXTURE(CudaTest, "a forked child does not keep the name of an exporte
   Handle handle{};
   std::ifstream("/tmp/" + name("handle")).read(reinterpret_cast<char*>(handle.data()), handle.size());
   CHECK(ask_for(7, handle, nullptr).descriptor.get() >= 0);
+  // Until its exec a child has all that its parent has.
+  wait_until([&, program = std::string()]() mutable {
+    return std::ifstream("/proc/" + std::to_string(child) + "/comm") >> program && program == "sleep";
+  });
   exporter.kill();
   expect_error<DeviceFailed>("does not listen", [&] { (void)ask_for(7, handle, nullptr); });
   ::kill(child, SIGKILL);
