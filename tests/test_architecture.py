@@ -22,7 +22,7 @@ CPP_FLOORS = [
 ]
 
 PYTHON_FLOORS = [
-    ["errors", "_json", "_log", "sizes", "_build", "_native", "_exit"],
+    ["errors", "_json", "_log", "sizes", "_build", "_native", "_exit", "_scope"],
     ["_backend", "codec"],
     ["_pure", "codecs", "cuda"],
     ["registry"],

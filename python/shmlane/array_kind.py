@@ -7,23 +7,20 @@ import abc
 import json
 import operator
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._scope import ClosedAtExit
 from .codec import Undecodable
 from .codecs.ndarray import as_array, describe_dtype, parse_dtype
 from .errors import InvalidArgument, UnsupportedType
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Shape = tuple[int, ...]
 
 
-class ArrayHandle(abc.ABC):
+class ArrayHandle(ClosedAtExit, abc.ABC):
     """What handles of streams and of tensors share."""
 
     _native: Any
@@ -49,14 +46,6 @@ class ArrayHandle(abc.ABC):
         """Remove it and close this handle."""
         if not self.closed:
             self.unlink()
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
         self.close()
 
 

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from ._scope import AbortedAtExit
 from .codec import Encoded, metadata_bytes, write_pieces
 from .codecs.cuda import CudaEnd
 from .cuda import DeviceArray, backend, device_number, dtype_text, stream_number
 from .errors import Closed, Full, InvalidArgument
 
 
-class CudaReservation:
+class CudaReservation(AbortedAtExit):
     """A place in a GPU's arena for one array. Fill ``array`` by any library, then ``commit``; leaving the ``with``
     without it aborts. Not thread-safe. If the producer's policy dropped the object, ``dropped`` is true.
     """
@@ -66,14 +66,6 @@ class CudaReservation:
 
     def _close(self) -> None:
         self._array = self._frame = self._slot = None
-
-    def __enter__(self) -> CudaReservation:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.abort()
 
     def __repr__(self) -> str:
         return "<CudaReservation closed>" if self._array is None else f"<CudaReservation of {self._array!r}>"

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from . import _exit
+from ._scope import ClosedAtExit
 from .codec import Context
 from .codecs.cuda import CudaEnd, check_device
 from .codecs.image import check_encoding
@@ -16,12 +16,10 @@ from .registry import Registry, default
 from .sizes import parse_size
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from . import _native
 
 
-class Handle:
+class Handle(ClosedAtExit):
     """One end of a queue. May be shared by threads, and pickled: whoever unpickles it attaches by the queue's name."""
 
     _native: _native.Producer | _native.Consumer
@@ -73,14 +71,6 @@ class Handle:
         Each is right; together they may be of different moments.
         """
         return self._native.stat()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"

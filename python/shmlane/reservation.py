@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._scope import AbortedAtExit
 from .codec import Metadata, metadata_bytes
 from .errors import Closed, InvalidArgument
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Describe = Callable[[tuple[int, ...], "np.dtype[Any]"], Metadata]
 
 
-class Reservation:
+class Reservation(AbortedAtExit):
     """A place in the ring for one object. Fill ``array``, then ``commit``; leaving the ``with`` without it aborts.
 
     While it is open, everybody else goes on until the ring has gone round once. Not thread-safe. If the producer's
@@ -81,14 +81,6 @@ class Reservation:
         if self._array is not None:
             self._array.flags.writeable = False
         self._array = self._native = None
-
-    def __enter__(self) -> Reservation:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.abort()
 
     def __repr__(self) -> str:
         return "<Reservation closed>" if self._array is None else f"<Reservation of {self._array.nbytes} bytes>"

@@ -6,20 +6,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 
+from ._scope import ClosedAtExit
 from .errors import Closed, InvalidArgument
 from .tensor import Tensor, create_shared_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
-    from typing_extensions import Self
 
 
-class TensorPool:
+class TensorPool(ClosedAtExit):
     """Tensors named ``prefix.0``, ``prefix.1`` and so on, made when none is free. Others attach to one by its name. May
     be shared by threads; leaving a ``with``, or ``close``, removes them all.
     """
@@ -73,14 +72,6 @@ class TensorPool:
             tensors, self._all, self._free = self._all, [], []
         for tensor in tensors:
             tensor.delete()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<TensorPool {self._prefix!r} {len(self._all)} tensors, {len(self._free)} free>"

@@ -11,7 +11,7 @@ from typing import Any
 from shmlane import _exit
 from shmlane.codec import Codec, Context, Encoded, Metadata, Take, Undecodable, is_count, metadata_bytes
 from shmlane.cuda import DeviceArray, backend, borrowed, is_cuda
-from shmlane.errors import Corrupt, Full, InvalidArgument, UnsupportedType
+from shmlane.errors import Corrupt, Full, InvalidArgument, NoDevice, UnsupportedType
 
 from .ndarray import parse_dtype, parse_shape
 
@@ -116,9 +116,14 @@ def _encode(obj: Any, context: Context) -> Encoded:
 
 
 def _decode(metadata: Metadata, payload: memoryview, context: Context, take: Take) -> Any:
-    check_handle(metadata, payload)
     if context.cuda is None:
+        check_handle(metadata, payload)
         raise Undecodable("handles to memory of GPUs mean nothing outside of their queue")
+    try:
+        context.cuda.importer()  # which checks by itself, and faster
+    except NoDevice:
+        check_handle(metadata, payload)
+        raise
     text = metadata_bytes(metadata)
     try:
         if take is Take.VIEW and not context.to_host:

@@ -6,11 +6,14 @@
 #include <cstring>
 
 #include "calls.hpp"
+#include "checksum.hpp"
 #include "cuda/gather.hpp"
 
 using namespace standin;
 
 namespace {
+
+constexpr std::intptr_t kChecksum = 1000;  // of functions, beside the gathers' sizes of words
 
 CUresult add_piece(CUdeviceptr* out, std::uint64_t size, bool pooled) {
   if (size == 0) return refuse(CUDA_ERROR_INVALID_VALUE, "an allocation of nothing");
@@ -44,6 +47,28 @@ void gather(const shmlane::cuda::GatherPlan& plan) {
     const auto word = static_cast<std::size_t>(plan.word);
     std::memcpy(real(plan.out + at * word), real(plan.in + static_cast<std::uint64_t>(offset)), word);
   }
+}
+
+void checksum(const cuda_tests::ChecksumPlan& plan) {
+  std::uint64_t sum = 0;
+  for (std::uint64_t at = 0; at < plan.words; ++at) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, real(plan.in + 8 * at), sizeof word);
+    sum += cuda_tests::checksum_of(word, at);
+  }
+  std::memcpy(real(plan.out), &sum, sizeof sum);
+}
+
+// Whether memory is the current device's: a CUDA kernel may use no other.
+bool here(CUdeviceptr address, std::uint64_t size) {
+  Machine& all = machine();
+  const std::lock_guard guard(all.mutex);
+  const Piece* const piece = all.find(address, size);
+  return piece != nullptr && piece->device == current_device();
+}
+
+CUresult refuse_foreign() {
+  return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "a CUDA kernel on memory of another device, or on none");
 }
 
 }  // namespace
@@ -149,7 +174,12 @@ CUresult cuModuleLoadData(CUmodule* module, const void* image) {
 
 CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
   constexpr std::string_view kPrefix = "shmlane_gather_";
-  if (!std::string_view(name).starts_with(kPrefix)) return CUDA_ERROR_NOT_FOUND;
+  const std::string_view asked = name;
+  if (asked == "shmlane_test_checksum") {
+    *function = reinterpret_cast<CUfunction>(kChecksum);
+    return CUDA_SUCCESS;
+  }
+  if (!asked.starts_with(kPrefix)) return CUDA_ERROR_NOT_FOUND;
   *function = reinterpret_cast<CUfunction>(std::atol(name + kPrefix.size()));
   return CUDA_SUCCESS;
 }
@@ -157,19 +187,18 @@ CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
 CUresult cuLaunchKernel(CUfunction function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                         CUstream on, void** arguments, void**) {
   READY();
+  if (reinterpret_cast<std::intptr_t>(function) == kChecksum) {
+    const auto plan = *static_cast<const cuda_tests::ChecksumPlan*>(arguments[0]);
+    if (!here(plan.in, 8 * plan.words) || !here(plan.out, 8)) return refuse_foreign();
+    stream_of(on)->give([plan] { checksum(plan); });
+    return CUDA_SUCCESS;
+  }
   const auto plan = *static_cast<const shmlane::cuda::GatherPlan*>(arguments[0]);
   if (plan.word != static_cast<int>(reinterpret_cast<std::intptr_t>(function))) {
     return refuse(CUDA_ERROR_INVALID_VALUE, "a CUDA kernel for words of another size");
   }
-  {
-    Machine& all = machine();
-    const std::lock_guard guard(all.mutex);
-    for (const std::uint64_t end : {plan.in, plan.out}) {
-      const Piece* const piece = all.find(end);
-      if (piece == nullptr || piece->device != current_device()) {
-        return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "a CUDA kernel on memory of another device, or on none");
-      }
-    }
+  if (!here(plan.in, 1) || !here(plan.out, plan.words * static_cast<std::uint64_t>(plan.word))) {
+    return refuse_foreign();
   }
   stream_of(on)->give([plan] { gather(plan); });
   return CUDA_SUCCESS;
