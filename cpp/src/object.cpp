@@ -3,16 +3,11 @@
 #include "shmlane/object.hpp"
 
 #include <cstring>
-#include <new>
+#include <memory>
 
 #include "shmlane/error.hpp"
 
 namespace shmlane {
-namespace {
-
-constexpr std::align_val_t kMemoryAlignment{wire::kAlignment};
-
-}  // namespace
 
 const Metadata& Received::metadata() const {
   const FrameView& frame = view();
@@ -23,8 +18,6 @@ const Metadata& Received::metadata() const {
 void Received::throw_empty() {
   throw Closed("this object or lease is empty: it was released, or moved to another place");
 }
-
-void Object::Free::operator()(std::byte* memory) const noexcept { ::operator delete[](memory, kMemoryAlignment); }
 
 Object::Object(FrameView frame, unsigned attempt) {
   *this = allocate(frame.metadata, frame.payload.size(), attempt);
@@ -39,14 +32,14 @@ Object Object::allocate(std::string_view metadata, std::uint64_t payload_size, u
 }
 
 // The metadata stands first, the payload at the next multiple of 64. Nothing is zeroed: pages that are never filled are
-// never touched.
+// never touched. The allocator is not asked for aligned memory, which costs it ten times as many instructions.
 Object Object::uninitialised(std::uint64_t metadata_size, std::uint64_t payload_size, unsigned attempt) {
   static_cast<void>(frame_extents(metadata_size, payload_size));  // throws for what no memory holds
-  const std::uint64_t payload_offset = wire::align_up(metadata_size);
-  std::unique_ptr<std::byte[], Free> memory(
-      static_cast<std::byte*>(::operator new[](payload_offset + payload_size, kMemoryAlignment)));
+  auto memory = std::make_unique_for_overwrite<std::byte[]>(metadata_size + wire::kAlignment - 1 + payload_size);
   std::byte* const start = memory.get();
-  const FrameView frame{{reinterpret_cast<const char*>(start), metadata_size}, {start + payload_offset, payload_size}};
+  const auto address = reinterpret_cast<std::uintptr_t>(start);
+  std::byte* const payload = start + (wire::align_up(address + metadata_size) - address);
+  const FrameView frame{{reinterpret_cast<const char*>(start), metadata_size}, {payload, payload_size}};
   return Object(std::move(memory), frame, attempt);
 }
 

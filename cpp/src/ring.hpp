@@ -143,10 +143,6 @@ class Ring {
   void reserve_at(std::byte* frame, Position position, const FrameExtents& extents, ParticipantId me) const noexcept;
   void publish_head(wire::ParticipantEntry& mine, Position head, std::uint64_t frames,
                     std::uint64_t payload_bytes) noexcept;
-  struct Run {  // frames, or free room, in one piece
-    Position begin;
-    std::uint64_t size;  // bytes
-  };
   [[nodiscard]] Run free_run() const noexcept;
   bool reserve_first(ParticipantId me, const FrameExtents& extents, Run& run, Place& out) noexcept;
   bool commit_one(ParticipantId me, std::byte* frame) noexcept;

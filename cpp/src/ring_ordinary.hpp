@@ -61,7 +61,7 @@ inline void Ring::publish_head(wire::ParticipantEntry& mine, Position head, std:
 }
 
 // What is free at `head` in one piece, without moving the tail: where it begins, and how many bytes.
-inline Ring::Run Ring::free_run() const noexcept {
+inline Run Ring::free_run() const noexcept {
   const Position head = atomic(control_.head.value).load(kRelaxed);
   const Position tail = atomic(control_.tail).load(kRelaxed);
   const std::uint64_t capacity = capacity_;

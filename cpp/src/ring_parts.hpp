@@ -24,6 +24,11 @@ struct Taking {  // a frame that was just leased
   bool sound;  // else `extents` say nothing, and Ring::view() what is wrong
 };
 
+struct Run {  // frames, or free room, in one piece
+  Position begin;
+  std::uint64_t size;  // bytes
+};
+
 struct Limits {                   // what a producer asks for beyond room
   std::uint64_t max_objects = 0;  // waiting in the ring at most; 0: no limit
   bool drop_oldest = false;       // make room by dropping what nobody has taken yet

@@ -34,7 +34,7 @@ inline void Ring::count_popped(wire::ParticipantEntry& mine, std::uint64_t frame
 }
 
 // What lies between `scan` and `head` in one piece, if nothing was skipped: where it begins, and how many bytes.
-inline Ring::Run Ring::ready_run() noexcept {
+inline Run Ring::ready_run() noexcept {
   const Position scan = atomic(control_.scan).load(kRelaxed);
   const std::uint64_t capacity = capacity_;
   const std::uint64_t offset = scan - consumers_lap_;

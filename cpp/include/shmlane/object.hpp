@@ -86,15 +86,12 @@ class SHMLANE_EXPORT Object : public Received {
   [[nodiscard]] std::span<std::byte> writable_payload() noexcept;
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const noexcept;
-  };
-  explicit Object(std::unique_ptr<std::byte[], Free> memory, FrameView frame, unsigned attempt)
+  explicit Object(std::unique_ptr<std::byte[]> memory, FrameView frame, unsigned attempt)
       : Received(frame, attempt), memory_(std::move(memory)) {}
   friend class StdioConsumer;
   static Object uninitialised(std::uint64_t metadata_size, std::uint64_t payload_size, unsigned attempt);
 
-  std::unique_ptr<std::byte[], Free> memory_;
+  std::unique_ptr<std::byte[]> memory_;
 };
 
 // The outcome of a pop or acquire: a T, nothing yet (empty), or the end of stream (ended).
