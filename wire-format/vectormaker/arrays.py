@@ -11,6 +11,7 @@ from dataclasses import replace
 from .array import STREAM, TENSOR, Array
 from .array_steps import array_vector, attach, create, lock, read, write
 from .frames import Vector
+from .gpu_streams import valid_gpu_streams
 from .more_objects import MAY_BE_UNKNOWN, more_objects
 from .objects import OBJECTS
 from .segment import BODY, FULL_FENCE, HEADER, REMOVED, Entry, id_of
@@ -204,3 +205,4 @@ def valid_arrays() -> Iterator[Vector]:
     yield from _lives()
     yield from _tensors()
     yield from _dtypes()
+    yield from valid_gpu_streams()
