@@ -26,7 +26,7 @@ class QueueCore {
  public:
   template <class Core, class... Arguments>
   static std::shared_ptr<QueueCore> make(Arguments&&... arguments) {
-    const std::shared_ptr<QueueCore> core = std::make_shared<Core>(std::forward<Arguments>(arguments)...);
+    std::shared_ptr<QueueCore> core = std::make_shared<Core>(std::forward<Arguments>(arguments)...);
     core->itself_ = core;
     return core;
   }
