@@ -2,6 +2,7 @@
 // Tensor: an array in shared memory that Python uses in place.
 #include "shmlane/tensor.hpp"
 
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -30,13 +31,27 @@ int tensor_buffer(PyObject* self, Py_buffer* view, int flags) {
   return give_buffer(self, view, flags, [&] { return std::span<const std::byte>(memory.bytes); });
 }
 
+// The items of an array of NumPy in C order, as the asked array's. Throws InvalidArgument.
+NdView to_items(const py::object& data, const AskedArray& asked) {
+  const bool plain =
+      py::isinstance<py::array>(data) && (py::reinterpret_borrow<py::array>(data).flags() & py::array::c_style) != 0;
+  const void* const items = plain ? py::reinterpret_borrow<py::array>(data).data() : nullptr;
+  const NdView view = NdView::contiguous(asked.dtype, asked.shape, items);
+  if (!plain || static_cast<std::uint64_t>(py::reinterpret_borrow<py::array>(data).nbytes()) != view.nbytes()) {
+    throw InvalidArgument("the data is no array in C order of the tensor's shape and dtype");
+  }
+  return view;
+}
+
 std::unique_ptr<Tensor> make_tensor(const py::str& name, const py::object& dtype, const py::object& shape,
-                                    const py::object& mode, bool writable, bool auto_unlink) {
+                                    const py::object& data, const py::object& mode, bool writable, bool auto_unlink) {
   const TensorOptions options{
       .mode = to_mode(mode), .writable = writable, .auto_unlink = auto_unlink, .interrupt_check = &interrupt_check};
   const std::string text = to_name(name);
   const std::optional<AskedArray> asked = to_array(dtype, shape);
+  const std::optional<NdView> items = asked && !data.is_none() ? std::optional(to_items(data, *asked)) : std::nullopt;
   const GilReleased released;
+  if (items) return std::make_unique<Tensor>(Tensor::create(text, *items, options));
   return std::make_unique<Tensor>(asked ? Tensor::create(text, asked->dtype, asked->shape, options)
                                         : Tensor::attach(text, options));
 }
@@ -56,8 +71,8 @@ void bind_tensor(py::module_& module) {
   py::class_<Tensor> type(module, "Tensor", py::is_final(), py::release_gil_before_calling_cpp_dtor(),
                           "A named array in shared memory.");
   type.def(py::init(&make_tensor), py::arg("name"), py::kw_only(), py::arg("dtype") = py::none(),
-           py::arg("shape") = py::none(), py::arg("mode") = 0600, py::arg("writable") = true,
-           py::arg("auto_unlink") = false);
+           py::arg("shape") = py::none(), py::arg("data") = py::none(), py::arg("mode") = 0600,
+           py::arg("writable") = true, py::arg("auto_unlink") = false);
   type.def_property_readonly("name", &Tensor::name);
   type.def_property_readonly("dtype", [](const Tensor& tensor) { return dtype_json(tensor.dtype()); });
   type.def_property_readonly("shape", [](const Tensor& tensor) {

@@ -2,14 +2,22 @@
 // Opening, locking and leaving a segment with one array.
 #include "array_core.hpp"
 
+#include "crash_point.hpp"
 #include "creation_lock.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
 namespace {
 
+void fill_body(Segment& segment, const ArrayFacts& array, const Fill& fill) {
+  const auto body = segment.file().map(wire::kBodyOffset, array.body_size());
+  SHMLANE_CRASH_POINT("array.fill");
+  fill(static_cast<std::byte*>(body.get_address()));
+  SHMLANE_CRASH_POINT("array.filled");
+}
+
 AttachOptions attach_options(const std::optional<ArrayFacts>& array, ArrayFacts& found, const ArrayOptions& options,
-                             std::function<void(ParticipantId)> renewed) {
+                             std::function<void(ParticipantId)> renewed, const Fill& fill) {
   AttachOptions result;
   result.kind = options.kind;
   result.stale = Stale::kKeep;
@@ -19,7 +27,11 @@ AttachOptions attach_options(const std::optional<ArrayFacts>& array, ArrayFacts&
   result.write_body = options.write_body;
   if (array) {
     result.body_size = array->body_size();
-    result.describe_body = [array](Segment& segment) { write_array_header(*array, segment.array()); };
+    // It outlives what `fill` refers to, and is not called then: only who lays the body out calls it.
+    result.describe_body = [array, fill](Segment& segment) {
+      write_array_header(*array, segment.array());
+      if (fill) fill_body(segment, *array, fill);
+    };
   }
   result.check_body = [&found](const Segment& segment) { found = read_array_header(segment); };
   result.renewed = std::move(renewed);
@@ -36,18 +48,21 @@ std::uint64_t& lock_bell(Segment& segment) {
 
 }  // namespace
 
-ArrayCore::ArrayCore(std::string_view name, const std::optional<ArrayFacts>& array, const ArrayOptions& options)
+ArrayCore::ArrayCore(std::string_view name, const std::optional<ArrayFacts>& array, const ArrayOptions& options,
+                     const Fill& fill)
     : options_(options),
       created_(array.has_value()),
       array_(array.value_or(ArrayFacts{})),
-      attachment_(name, attach_options(array, array_, options,
-                                       [this](ParticipantId me) {
-                                         uses_.forget();
-                                         lock_.forget();
-                                         created_ = false;
-                                         in_forked_child();
-                                         counted_for_.store(me, std::memory_order_relaxed);
-                                       })),
+      attachment_(name, attach_options(
+                            array, array_, options,
+                            [this](ParticipantId me) {
+                              uses_.forget();
+                              lock_.forget();
+                              created_ = false;
+                              in_forked_child();
+                              counted_for_.store(me, std::memory_order_relaxed);
+                            },
+                            fill)),
       lock_(lock_word(segment()), Bell(lock_bell(segment()), flags()), flags(), participants(), title()) {
   counted_for_.store(attachment_.me(), std::memory_order_relaxed);
 }

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,11 +27,16 @@ struct ArrayOptions {
   InterruptCheck interrupt_check = nullptr;
 };
 
+// Writes the first value of a new array into its memory.
+using Fill = std::function<void(std::byte*)>;
+
 // Thread-safe. The participant leaves when the handle is closed and nobody holds a lock by it any more.
 class ArrayCore {
  public:
-  // Creates the segment if an array is given, else opens it. Throws what Stream::create and open say.
-  ArrayCore(std::string_view name, const std::optional<ArrayFacts>& array, const ArrayOptions& options);
+  // Creates the segment if an array is given, else opens it. Throws what Stream::create and open say, and what `fill`
+  // throws; nobody finds the segment before that has returned.
+  ArrayCore(std::string_view name, const std::optional<ArrayFacts>& array, const ArrayOptions& options,
+            const Fill& fill = nullptr);
   ArrayCore(const ArrayCore&) = delete;
   ArrayCore& operator=(const ArrayCore&) = delete;
 

@@ -116,7 +116,10 @@ bool Attachment::try_attach(const std::string& file_name, const std::string& nam
 os::ShmFile Attachment::open_file(const std::string& file_name, const std::string& name) const {
   if (options_.create) return os::ShmFile::open_or_create(file_name, options_.mode);
   std::optional<os::ShmFile> file = os::ShmFile::open(file_name);
-  if (!file) throw NotFound("there is no segment named '" + name + "'; shmlane ls lists what there is");
+  if (!file) {
+    throw NotFound("there is no " + std::string(kind_name(options_.kind)) + " named '" + name +
+                   "': create it first; shmlane ls lists what there is");
+  }
   return std::move(*file);
 }
 
@@ -196,12 +199,13 @@ void Attachment::lay_out(bool just_made) {
   wire::SegmentHeader& header = segment_->header();
   try {
     SHMLANE_CRASH_POINT("segment.lay_out.allocate");
+    segment_->file().cut_off(wire::kBodyOffset);  // what one who died here had begun to fill
     segment_->file().allocate(wire::kBodyOffset + size);
+    if (options_.describe_body) options_.describe_body(*segment_);
   } catch (...) {
     if (just_made) retire(*segment_);
     throw;
   }
-  if (options_.describe_body) options_.describe_body(*segment_);
   SHMLANE_CRASH_POINT("segment.lay_out.size");
   header.body_size = size;
   SHMLANE_CRASH_POINT("segment.lay_out.state");

@@ -14,11 +14,9 @@ Tensor Tensor::create(std::string_view name, const DType& dtype, const Dims& sha
 }
 
 Tensor Tensor::create(std::string_view name, const NdView& data, const TensorOptions& options) {
-  TensorOptions filling = options;
-  filling.writable = true;
-  Tensor tensor = create(name, data.dtype, data.shape, filling);
-  Codec<NdView>::write(data, tensor.bytes());
-  return tensor;
+  const ArrayFacts array = describe_array(data.dtype, data.shape, 1);
+  const auto fill = [&](std::byte* memory) { Codec<NdView>::write(data, {memory, array.nbytes}); };
+  return Tensor(std::make_shared<TensorCore>(name, array, options, fill));
 }
 
 Tensor Tensor::attach(std::string_view name, const TensorOptions& options) {

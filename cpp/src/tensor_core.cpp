@@ -13,13 +13,15 @@ constexpr int kSpins = 200;
 constexpr std::int64_t kStoresArrive = 20'000'000;  // far longer than a store stays in a processor's buffer
 }  // namespace
 
-TensorCore::TensorCore(std::string_view name, const std::optional<ArrayFacts>& array, const TensorOptions& options)
+TensorCore::TensorCore(std::string_view name, const std::optional<ArrayFacts>& array, const TensorOptions& options,
+                       const Fill& fill)
     : ArrayCore(name, array,
                 {.kind = wire::Kind::kTensor,
                  .mode = options.mode,
                  .owned = options.auto_unlink,
                  .write_body = options.writable,
-                 .interrupt_check = options.interrupt_check}),
+                 .interrupt_check = options.interrupt_check},
+                fill),
       writable_(options.writable) {}
 
 // ---- Reading -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ namespace shmlane {
 // Thread-safe.
 class TensorCore final : public ArrayCore {
  public:
-  TensorCore(std::string_view name, const std::optional<ArrayFacts>& array, const TensorOptions& options);
+  TensorCore(std::string_view name, const std::optional<ArrayFacts>& array, const TensorOptions& options,
+             const Fill& fill = nullptr);
   ~TensorCore() { close(); }
 
   // False when the deadline passed.

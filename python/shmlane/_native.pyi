@@ -211,7 +211,7 @@ class Stream:
     def unlink(self) -> None: ...
 
 class Tensor:
-    """Creates the tensor if ``dtype`` and ``shape`` are given, else attaches to it."""
+    """Creates the tensor if ``dtype`` and ``shape`` are given, of zeros or ``data`` in C order, else attaches to it."""
 
     def __init__(
         self,
@@ -219,6 +219,7 @@ class Tensor:
         *,
         dtype: bytes | None = None,
         shape: Sequence[int] | None = None,
+        data: NDArray[Any] | None = None,
         mode: int = 0o600,
         writable: bool = True,
         auto_unlink: bool = False,

@@ -153,8 +153,8 @@ def create_shared_tensor(
     auto_unlink: bool = False,
     gpu_device: Any = None,
 ) -> Tensor:
-    """Create a tensor that holds a copy of ``data``, or zeros of a shape and dtype (float32). It stays until somebody
-    unlinks it, or with ``auto_unlink`` until this handle closes.
+    """Create a tensor that holds a copy of ``data``, or zeros of a shape and dtype (float32). Who attaches finds all of
+    that, or no tensor. It stays until somebody unlinks it, or with ``auto_unlink`` until this handle closes.
 
     Raises Exists, InvalidName, InvalidArgument, UnsupportedType, NoSpace, PermissionDenied, Foreign.
     """
@@ -166,11 +166,11 @@ def create_shared_tensor(
         source = source.astype(dtype)
     kind = source.dtype if source is not None else np.dtype(np.float32 if dtype is None else dtype)
     lengths = source.shape if source is not None else check_shape(shape)  # type: ignore[arg-type]
-    native = _backend.active.Tensor(name, dtype=describe(kind), shape=lengths, mode=mode, auto_unlink=auto_unlink)
-    tensor = Tensor(native, writable=True)
-    if source is not None:
-        np.copyto(tensor.array, source)
-    return tensor
+    items = None if source is None else np.asarray(source, order="C")
+    made = _backend.active.Tensor(
+        name, dtype=describe(kind), shape=lengths, data=items, mode=mode, auto_unlink=auto_unlink
+    )
+    return Tensor(made, writable=True)
 
 
 def attach_shared_tensor(
@@ -184,12 +184,13 @@ def attach_shared_tensor(
     Raises NotFound, WrongKind, WrongType (another shape or dtype), PermissionDenied, Foreign, Corrupt, WrongVersion,
     WrongLayout, TooManyParticipants.
     """
+    kind = None if dtype is None else np.dtype(dtype)
+    lengths = None if shape is None else check_shape(shape)
     tensor = Tensor(_backend.active.Tensor(name, writable=writable), writable)
     found = tensor.array
-    wrong_shape = shape is not None and found.shape != check_shape(shape)
-    if wrong_shape or (dtype is not None and found.dtype != np.dtype(dtype)):
+    if (kind is not None and found.dtype != kind) or (lengths is not None and found.shape != lengths):
         tensor.close()
-        wanted = " ".join(str(one) for one in (dtype and np.dtype(dtype), shape) if one is not None)
+        wanted = " ".join(str(one) for one in (kind, lengths) if one is not None)
         raise WrongType(f"tensor {name!r} is {found.dtype} {found.shape}, not {wanted}")
     return tensor
 

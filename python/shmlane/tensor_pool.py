@@ -50,8 +50,12 @@ class TensorPool(ClosedAtExit):
             return tensor
 
     def give_back(self, tensor: Tensor) -> None:
-        """The next ``take`` may have it. Raises InvalidArgument for what was not taken here."""
+        """The next ``take`` may have it. Raises InvalidArgument for what was not taken here. Does nothing after
+        ``close``.
+        """
         with self._lock:
+            if self._closed:
+                return
             if not any(tensor is one for one in self._all) or any(tensor is one for one in self._free):
                 raise InvalidArgument(f"{tensor!r} was not taken from the pool {self._prefix!r}")
             self._free.append(tensor)

@@ -6,8 +6,10 @@
 
 #include <numeric>
 
+#include "shmlane/tensor.hpp"
 #include "shmlane/value.hpp"
 #include "support/frames.hpp"
+#include "support/shm.hpp"
 
 using frames::encode;
 using frames::make;
@@ -237,6 +239,15 @@ TEST_CASE("arrays are seen as Mats in place") {
   CHECK(shmlane::as_mat(NdView::of(numbers)).rows == 60);
   CHECK(shmlane::as_mat(NdView::contiguous(shmlane::DType::of<float>(), {}, numbers.data())).total() == 1);
   CHECK(shmlane::as_mat(NdView::contiguous(shmlane::DType::of<float>(), {0, 4}, nullptr)).empty());
+}
+
+TEST_CASE_FIXTURE(ShmTest, "a tensor is a Mat in place") {
+  const shmlane::Tensor tensor = shmlane::Tensor::create(name(), shmlane::DType::of<std::uint8_t>(), {4, 5, 3});
+  cv::Mat mat = shmlane::as_mat(tensor.view());
+  CHECK(mat.type() == CV_8UC3);
+  mat.at<cv::Vec3b>(3, 4)[2] = 9;
+  CHECK(shmlane::Tensor::attach(name()).as<std::uint8_t>().back() == 9);
+  shmlane::unlink_tensor(name());
 }
 
 TEST_CASE("a part of an array is seen as a Mat if its rows are whole") {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nobody ever reads a torn value: writers at full speed, writers killed or stopped in mid-write (SPEC 11.3).
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -125,6 +128,25 @@ TEST_CASE_FIXTURE(TornTest, "a writer that is stopped in mid-write is in no read
   CHECK_FALSE(stream.write(Words(1024, 9), 50ms));
   writer.kill();
   CHECK(stream.write(Words(1024, 9)) == 2);
+}
+
+TEST_CASE_FIXTURE(TornTest, "a reader that is stopped in mid-read is in no writer's way") {
+  Stream stream = create(kLarge);
+  stream.write(Words(kLarge, 7));
+  Child reader([&] {
+    // Its copy runs into a page that may not be written, and there it is stopped.
+    ::signal(SIGSEGV, [](int) { ::raise(SIGSTOP); });
+    const auto size = static_cast<std::size_t>(kLarge) * sizeof(std::uint64_t);
+    void* const out = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ::mprotect(static_cast<std::byte*>(out) + size / 2, size / 2, PROT_NONE);
+    open().read(std::span(static_cast<std::byte*>(out), size));
+  });
+  processes::wait_until([&] { return processes::stopped(reader.pid()); });
+  for (std::uint64_t i = 2; i < 20; ++i) CHECK(stream.write(Words(kLarge, i), 0ns) == i);
+  Words value(kLarge);
+  CHECK(stream.read(value) == 19);
+  reader.kill();
+  CHECK(stream.write(Words(kLarge, 1), 0ns) == 20);
 }
 
 TEST_CASE_FIXTURE(TornTest, "writers killed at random moments never leave a torn value") {

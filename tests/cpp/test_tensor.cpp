@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tensor: a named array in shared memory, and its readers-writer lock (SPEC sections 11.1 and 11.4).
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -54,6 +58,21 @@ TEST_CASE_FIXTURE(TensorTest, "a tensor made of data holds a copy of it in C ord
   std::swap(data.strides[0], data.strides[1]);
   const Tensor tensor = Tensor::create(name("w"), data, {.writable = false});
   CHECK(std::ranges::equal(tensor.view().as<std::int32_t>(), std::array{1, 3, 2, 4}));
+}
+
+TEST_CASE_FIXTURE(TensorTest, "a maker that dies while it copies its data leaves no tensor, and no data for the next") {
+  constexpr std::size_t kPage = 4096;
+  Child maker([&] {
+    ::signal(SIGSEGV, SIG_DFL);
+    void* const data = ::mmap(nullptr, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    std::memset(data, 7, 3 * kPage);
+    ::mprotect(static_cast<std::byte*>(data) + kPage, kPage, PROT_NONE);
+    Tensor::create(name("w"), shmlane::NdView::contiguous(DType("|u1"), {3 * kPage}, data));
+  });
+  CHECK(maker.join() == "died of signal 11");
+  CHECK_THROWS_AS(Tensor::attach(name("w")), shmlane::NotFound);
+  const Tensor tensor = Tensor::create(name("w"), DType("|u1"), {3 * kPage});
+  CHECK(std::ranges::count(tensor.bytes(), std::byte{0}) == 3 * kPage);
 }
 
 TEST_CASE_FIXTURE(TensorTest, "a shape or dtype that is asked for is compared with what is there") {

@@ -37,7 +37,9 @@ void write_next(Stream& stream) {
 
 std::shared_ptr<Stream> open(const std::string& name) { return std::make_shared<Stream>(Stream::open(name)); }
 
-Tensor create_tensor(const std::string& name) { return Tensor::create(name, DType::of<std::uint64_t>(), {8}); }
+Tensor create_tensor(const std::string& name) {
+  return Tensor::create(name, DType::of<std::uint64_t>(), {static_cast<std::int64_t>(kWords)});
+}
 std::shared_ptr<Tensor> attach_tensor(const std::string& name) {
   return std::make_shared<Tensor>(Tensor::attach(name));
 }
@@ -113,6 +115,9 @@ Act remove_and_make_anew(const std::string& name) {
 
 Act make_tensor(const std::string& name) {
   return [name] { std::make_shared<Tensor>(create_tensor(name)); };
+}
+Act make_tensor_of_data(const std::string& name) {
+  return [name, data = Words(kWords, 5)] { std::make_shared<Tensor>(Tensor::create(name, shmlane::NdView::of(data))); };
 }
 Act read_under_lock(const std::string& name) {
   return [tensor = attach_tensor(name)] {
@@ -198,7 +203,7 @@ void judge(const std::string& name, const ArrayScenario& scenario, Stream* survi
   shmlane::unlink_stream(name);
 }
 
-void judge_tensor(const std::string& name, Tensor* survivor) {
+void judge_tensor(const std::string& name, const ArrayScenario& scenario, Tensor* survivor) {
   const auto use = [](Tensor& tensor) {
     expect(tensor.lock_shared(kPatience), "the read lock");
     tensor.unlock_shared();
@@ -206,13 +211,17 @@ void judge_tensor(const std::string& name, Tensor* survivor) {
     tensor.unlock();
   };
   if (survivor != nullptr) use(*survivor);
+  bool found = false;
   Tensor newcomer = [&] {
     try {
       return create_tensor(name);
     } catch (const shmlane::Exists&) {
+      found = true;
       return Tensor::attach(name);
     }
   }();
+  const auto words = newcomer.as<std::uint64_t>();
+  expect(std::ranges::count(words, found && scenario.of_data ? 5U : 0U) == std::ssize(words), "a tensor half filled");
   use(newcomer);
   newcomer.unlink();
 }
@@ -234,6 +243,7 @@ const std::vector<ArrayScenario>& array_scenarios() {
       {"close", true, close},
       {"remove a stream and make it anew", true, remove_and_make_anew},
       {"create a tensor", false, make_tensor, false, false, true},
+      {"create a tensor of data", false, make_tensor_of_data, false, false, true, true},
       {"read a tensor under its lock", true, read_under_lock, false, false, true},
       {"write a tensor under its lock", true, write_under_lock, false, false, true},
       {"read after a writer died", true, read_after_a_dead_writer, false, false, true},
@@ -258,7 +268,7 @@ bool run_array_world(const std::string& name, const ArrayScenario& scenario, con
   if (scenario.sleeper) sleeper = std::make_unique<Sleeper>(name);
   const bool killed = execute(victim);
   if (scenario.tensor) {
-    judge_tensor(name, tensor.get());
+    judge_tensor(name, scenario, tensor.get());
     return killed;
   }
   judge(name, scenario, survivor.get());

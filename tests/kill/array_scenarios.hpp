@@ -18,6 +18,7 @@ struct ArrayScenario {
   bool cleared = false;                                 // a value of zeros may be the newest
   bool sleeper = false;                                 // somebody waits for the victim's write
   bool tensor = false;
+  bool of_data = false;  // the tensor that is created is all fives, else all zeros
 };
 
 const std::vector<ArrayScenario>& array_scenarios();

@@ -71,6 +71,8 @@ def make_and_remove(me: Any) -> None:
     with me.lib.stream.create(name, LENGTH, np.int64) as s:
         s.write(value_of(1))
     me.lib.stream.open(name).delete()
+    with me.lib.tensor.create_shared_tensor(name + "t", value_of(5)):
+        pass
     with me.lib.stream.create(name, LENGTH, np.int64, auto_unlink=True):
         pass
 

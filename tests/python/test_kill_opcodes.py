@@ -62,13 +62,19 @@ class ArrayWorld:
         assert reader.read_after(writer.count - 1, PATIENCE)[0] == writer.count
 
     def go_on_with(self, name: str) -> None:
-        """A stream that the victim was making or removing is there, or is not."""
+        """A stream and a tensor that the victim was making or removing are there, or are not, and not half."""
         try:
             own = stream.create(name, LENGTH, np.int64)
         except Exists:
             own = stream.open(name)
         write_next(own, PATIENCE)
         own.delete()
+        try:
+            made = tensor.create_shared_tensor(name + "t", np.full(LENGTH, 5))
+        except Exists:
+            made = tensor.attach_shared_tensor(name + "t")
+        assert (made.array == 5).all()
+        made.delete()
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_memory_of_a_view_outlives_its_stream(name: str) -> None:
 
 
 def test_creating_what_exists_says_to_open_it_and_opening_what_does_not_is_an_error(name: str) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"no stream named.*create it"):
         stream.open(name)
     stream.create(name, 4)
     with pytest.raises(Exists, match="open it"):
@@ -307,6 +307,7 @@ def test_a_stream_is_an_array_to_numpy_and_to_dlpack(name: str) -> None:
     assert np.asarray(s).tolist() == [1, 2, 3]
     assert np.asarray(s, np.int64).dtype == np.int64
     assert np.from_dlpack(s).tolist() == [1, 2, 3]
+    assert s.__buffer__(0).tolist() == [1, 2, 3]  # what memoryview() asks for, from Python 3.12 on
 
 
 def test_asking_for_a_gpu_is_a_clear_error(name: str) -> None:

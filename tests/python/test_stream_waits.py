@@ -68,6 +68,19 @@ def test_read_after_takes_what_is_there_already(name: str) -> None:
     assert s.read_after(0, 0, out) is out
 
 
+def test_a_wait_costs_no_cpu_but_for_the_time_that_it_was_asked_to_spin(name: str) -> None:
+    stream.create(name, 1)
+
+    def cost_of_waiting(spin: float) -> float:
+        s = stream.open(name, spin=spin)
+        before = time.process_time()
+        with pytest.raises(TimedOut):
+            s.read_new(0.5)
+        return time.process_time() - before
+
+    assert cost_of_waiting(0) < 0.05 < cost_of_waiting(10)
+
+
 def test_two_processes_in_ping_pong_lose_nothing(name: str) -> None:
     ping, pong = stream.create(name, 1, np.int64), stream.create(name + "b", 1, np.int64)
     process = start(workers.answer_stream, name, name + "b", 500)

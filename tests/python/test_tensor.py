@@ -48,7 +48,7 @@ def test_a_shape_and_dtype_that_are_given_are_compared(name: str) -> None:
 
 
 def test_names_that_exist_or_do_not_and_bad_arrays_are_clear_errors(name: str) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"no tensor named.*create it"):
         tensor.attach_shared_tensor(name)
     with pytest.raises(InvalidArgument, match="either data or a shape"):
         tensor.create_shared_tensor(name)
@@ -92,6 +92,30 @@ def test_the_with_of_its_creator_removes_it_and_that_of_others_does_not(name: st
         assert found.closed
         assert name in tensor.list_tensors()
     assert left_over(name) == []
+
+
+def test_with_auto_unlink_it_goes_with_its_creator(name: str) -> None:
+    made = tensor.create_shared_tensor(name, shape=2, auto_unlink=True)
+    tensor.attach_shared_tensor(name).close()
+    assert name in tensor.list()
+    made.close()
+    assert left_over(name) == []
+
+
+def test_a_tensor_is_made_of_data_of_any_layout(name: str) -> None:
+    for number, data in enumerate((np.arange(6).reshape(2, 3).T, np.array(3.5), np.zeros((0, 4)))):
+        assert np.array_equal(tensor.create_shared_tensor(f"{name}{number}", data).array, data)
+    assert tensor.create_shared_tensor(name, np.array([1.5]), dtype=np.int8).array.tolist() == [1]
+
+
+def test_a_maker_killed_while_it_copies_its_data_leaves_no_tensor(name: str) -> None:
+    process = SPAWN.Process(target=workers.die_making_a_tensor, args=(name,))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == -signal.SIGSEGV
+    with pytest.raises(NotFound):
+        tensor.attach_shared_tensor(name)
+    assert not tensor.create_shared_tensor(name, shape=3 * 4096, dtype=np.uint8).array.any()
 
 
 def test_a_closed_handle_says_how_to_attach_again(name: str) -> None:
@@ -166,6 +190,7 @@ def test_dlpack_and_numpy_see_the_memory_itself(name: str) -> None:
     assert made.array[0] == 1
     assert np.shares_memory(np.asarray(made), made.array)
     assert np.shares_memory(np.from_dlpack(made), made.array)
+    assert np.shares_memory(np.asarray(made.__buffer__(0)), made.array)  # what memoryview() asks for, from 3.12 on
 
 
 def test_a_pool_hands_out_the_same_memory_again(name: str) -> None:
@@ -184,4 +209,14 @@ def test_a_pool_hands_out_the_same_memory_again(name: str) -> None:
             pool.give_back(again)
     with pytest.raises(Closed):
         pool.take()
+    assert left_over(name) == []
+
+
+def test_a_pool_may_be_closed_while_somebody_has_one_of_its_tensors(name: str) -> None:
+    pool = TensorPool(name, 4)
+    with pool.taken() as mine:
+        array = mine.array
+        pool.close()
+        array[:] = 1
+    assert array.sum() == 4
     assert left_over(name) == []

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
+import mmap
 import os
 import signal
 import sys
@@ -136,6 +139,18 @@ def write_for_ever(name: str) -> None:
 
 def fill_tensor(handle: shmlane.Tensor, value: int) -> None:
     handle.array[:] = value
+
+
+def die_making_a_tensor(name: str) -> None:
+    """Of data with a page that may not be read, so that this process dies in the midst of the copy."""
+    libc = ctypes.CDLL(None)
+    libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    memory = mmap.mmap(-1, 3 * 4096)
+    data = np.frombuffer(memory, np.uint8)
+    data[:] = 7
+    assert libc.mprotect(data.ctypes.data + 4096, 4096, 0) == 0
+    faulthandler.disable()
+    shmlane.tensor.create_shared_tensor(name, data)
 
 
 def hold_tensor(name: str, way: str) -> None:

@@ -34,7 +34,7 @@ class SHMLANE_EXPORT Tensor {
  public:
   // All zeros. Throws Exists, InvalidName, InvalidArgument, UnsupportedType, NoSpace, and as attach().
   static Tensor create(std::string_view name, const DType& dtype, const Dims& shape, const TensorOptions& options = {});
-  // A copy of `data`, whose strides are gathered.
+  // A copy of `data`, whose strides are gathered. Who attaches finds all of it, or no tensor.
   static Tensor create(std::string_view name, const NdView& data, const TensorOptions& options = {});
   // Touches nothing of the array, whatever its size. Throws NotFound, WrongKind, PermissionDenied, Foreign, Corrupt,
   // WrongVersion, WrongLayout, TooManyParticipants.

@@ -103,6 +103,12 @@ std::uint64_t ShmFile::size() const {
   return object_.get_size(size) ? static_cast<std::uint64_t>(size) : 0;
 }
 
+void ShmFile::cut_off(std::uint64_t size) {
+  if (this->size() > size && ::ftruncate(fd(), static_cast<off_t>(size)) != 0) {
+    throw SystemError(std::string("cannot shorten shared memory: ") + std::strerror(errno));
+  }
+}
+
 void ShmFile::allocate(std::uint64_t size) {
   struct statvfs space {};
   ::fstatvfs(fd(), &space);

@@ -27,6 +27,8 @@ class ShmFile {
 
   [[nodiscard]] int fd() const noexcept { return object_.get_mapping_handle().handle; }
   [[nodiscard]] std::uint64_t size() const;
+  // Loses what is beyond that.
+  void cut_off(std::uint64_t size);
   // Grows the file to `size` bytes, all of them backed by memory now, so that no later access can fail. Throws NoSpace,
   // which says how much there is, and leaves the file as it was.
   void allocate(std::uint64_t size);

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import Closed, Removed, Unlocked
 from . import wire
 from .array_header import ArrayFacts, read_array_header, write_array_header
@@ -27,9 +30,16 @@ class ArrayCore(Core):
     array: ArrayFacts
 
     def __init__(
-        self, name: str, kind: Kind, array: ArrayFacts | None, mode: int, owned: bool, write_body: bool = True
+        self,
+        name: str,
+        kind: Kind,
+        array: ArrayFacts | None,
+        mode: int,
+        owned: bool,
+        write_body: bool = True,
+        items: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Creates the segment if an array is given, else opens it."""
+        """Creates the segment if an array is given, of zeros or these items, else opens it."""
         self.created = array is not None
         self.title = f"{kind_name(kind)} '{name}'"
         options = AttachOptions(
@@ -44,7 +54,7 @@ class ArrayCore(Core):
             check_body=self._found,
         )
         if array is not None:
-            options.describe_body = lambda segment: write_array_header(array, segment)
+            options.describe_body = lambda segment: _describe(array, items, segment)
         super().__init__(name, options)
         body = self.segment.body
         assert body is not None  # or check_body would not have been called
@@ -148,6 +158,13 @@ class ArrayCore(Core):
                 retire(self.segment)
 
         under_creation_lock(file.fd, self.name, work)
+
+
+def _describe(array: ArrayFacts, items: NDArray[np.uint8] | None, segment: Segment) -> None:
+    """Before the body is published: nobody finds an array that is half filled."""
+    write_array_header(array, segment)
+    if items is not None:
+        np.copyto(segment.file.map(wire.BODY_OFFSET, array.body_size).array[: array.nbytes], items)
 
 
 def control_word(field: int) -> int:

@@ -21,7 +21,7 @@ from .os.barrier import register_barrier
 from .os.semaphore import NamedSemaphore
 from .os.shm import ShmFile, open_file, open_or_create_file
 from .participants import NOBODY, ParticipantPolicy, Participants
-from .segment import Segment, file_name_of, semaphore_name
+from .segment import Segment, file_name_of, kind_name, semaphore_name
 from .waiting import WaitPlace
 from .wire import Kind, RingControl, SegmentHeader, SegmentState
 
@@ -129,7 +129,8 @@ class Attachment:
             return open_or_create_file(file_name, self._options.mode)
         file = open_file(file_name)
         if file is None:
-            raise NotFound(f"there is no segment named '{self.name}'; shmlane ls lists what there is")
+            what = kind_name(self._options.kind)
+            raise NotFound(f"there is no {what} named '{self.name}': create it first; shmlane ls lists what there is")
         return file
 
     def _worth_keeping(self, just_made: bool) -> bool:

@@ -85,12 +85,13 @@ def lay_out(
     if not size:
         return
     try:
+        segment.file.cut_off(wire.BODY_OFFSET)  # what one who died here had begun to fill
         segment.file.allocate(wire.BODY_OFFSET + size)
+        describe(segment)
     except BaseException:
         if just_made:
             retire(segment)
         raise
-    describe(segment)
     segment.head.words[SegmentHeader.body_size >> 3] = size
     segment.set_state(SegmentState.READY)
     segment.map_body()

@@ -11,13 +11,17 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InvalidArgument
 from . import wire
 from .arguments import to_mode, to_timeout, to_unsigned
 from .array_core import ArrayCore
 from .array_header import ArrayFacts, describe_array
+from .copying import to_part
 from .core import Use
 from .handle import ArrayHandle
 from .os import clock, futex
@@ -35,9 +39,17 @@ _FLAGS = wire.SegmentHeader.flags >> 2
 class TensorCore(ArrayCore):
     """Thread-safe."""
 
-    def __init__(self, name: str, array: ArrayFacts | None, mode: int, owned: bool, writable: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        array: ArrayFacts | None,
+        mode: int,
+        owned: bool,
+        writable: bool,
+        items: NDArray[np.uint8] | None,
+    ) -> None:
         self._begin_anew()
-        super().__init__(name, Kind.TENSOR, array, mode, owned, writable)
+        super().__init__(name, Kind.TENSOR, array, mode, owned, writable, items)
         self.writable = writable
 
     def _begin_anew(self) -> None:
@@ -161,6 +173,7 @@ class Tensor(ArrayHandle):
         *,
         dtype: bytes | None = None,
         shape: Sequence[int] | None = None,
+        data: NDArray[Any] | None = None,
         mode: int = 0o600,
         writable: bool = True,
         auto_unlink: bool = False,
@@ -169,7 +182,10 @@ class Tensor(ArrayHandle):
         if dtype is not None:
             lengths = [to_unsigned(length, "a length in the shape") for length in shape or ()]
             array = describe_array(dtype, lengths, 1)
-        self._core = TensorCore(name, array, to_mode(mode), bool(auto_unlink), bool(writable))
+        items = None if array is None or data is None else to_part(data)
+        if array is not None and items is not None and items.nbytes != array.nbytes:
+            raise InvalidArgument("the data is no array in C order of the tensor's shape and dtype")
+        self._core = TensorCore(name, array, to_mode(mode), bool(auto_unlink), bool(writable), items)
 
     @property
     def writable(self) -> bool:

@@ -116,12 +116,19 @@ std::string join_all(std::vector<Child>& children) {
   return all;
 }
 
-bool sleeps(pid_t pid) {
+namespace {
+
+std::string state_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string line;
   std::getline(file, line);
   const std::size_t name_end = line.rfind(") ");
-  return name_end != line.npos && line.substr(name_end + 2, 1) == "S";
+  return name_end != line.npos ? line.substr(name_end + 2, 1) : "";
 }
+
+}  // namespace
+
+bool sleeps(pid_t pid) { return state_of(pid) == "S"; }
+bool stopped(pid_t pid) { return state_of(pid) == "T"; }
 
 }  // namespace processes

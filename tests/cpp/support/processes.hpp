@@ -49,6 +49,8 @@ std::string run_in_child(const std::function<void()>& work, unsigned watchdog_se
 std::string join_all(std::vector<Child>& children);
 // Whether the process sleeps, by /proc: for a child that shall be blocked before the test goes on.
 bool sleeps(pid_t pid);
+// Whether it is stopped by a signal.
+bool stopped(pid_t pid);
 
 // Polls until it holds; the caller's watchdog ends what never comes.
 template <class Condition>

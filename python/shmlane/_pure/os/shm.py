@@ -104,6 +104,11 @@ class ShmFile(KnownFile):
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
+    def cut_off(self, size: int) -> None:
+        """Lose what is beyond that."""
+        if self.size > size:
+            os.ftruncate(self.fd, size)
+
     def allocate(self, size: int) -> None:
         """Grow to ``size`` bytes, all of them backed by memory now. Raises NoSpace, and leaves the file as it was."""
         space = os.fstatvfs(self.fd)
