@@ -39,6 +39,8 @@ HOLDS = [
     Run("ring", "", "the ring as it is"),
     Run("ring", "-DMAXD=1", "one death", quick=True),
     Run("ring", "-DE2=3", "a frame as long as the body: start again at the beginning (W-53)"),
+    Run("ring", "-DWINDOW", "windows: at the beginning again whenever nothing is in use (W-53)"),
+    Run("ring", "-DWINDOW -DOLDEST -DBATCH -DE2=1", "the same with batches and oldest leases"),
     Run("ring", "-DABORT", "reservations are given back (W-49)"),
     Run("ring", "-DOLDEST", "tail jumps over what lies before every oldest lease (W-51, W-57)"),
     Run("ring", "-DOLDEST -DMAXD=1", "the same with one death", quick=True),

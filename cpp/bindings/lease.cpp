@@ -51,11 +51,24 @@ PyObject* get_plain_array(PyObject* self, void*) {
   });
 }
 
+PyObject* get_array(PyObject* self, void*) {
+  return guarded([&] {
+    const Lease& lease = lease_of(self);
+    const FrameView frame{lease.metadata_text(), lease.payload()};
+    PyObject* array = view_bytes(frame, self);
+    if (array == nullptr) array = view_array(frame, self);
+    return array != nullptr ? array : py::none().release().ptr();
+  });
+}
+
 std::array properties = {
     PyGetSetDef{"metadata", &get_metadata, nullptr, "The frame's metadata, as bytes.", nullptr},
     PyGetSetDef{"attempt", &get_attempt, nullptr, "0 for the first delivery.", nullptr},
     PyGetSetDef{"plain_array", &get_plain_array, nullptr,
                 "The payload of a plain ndarray, in place and read-only, keeping this lease; None for anything else.",
+                nullptr},
+    PyGetSetDef{"array", &get_array, nullptr,
+                "As plain_array, and of bytes as uint8, too; None for anything else, or if there are no bytes.",
                 nullptr},
     PyGetSetDef{"nbytes", &get_nbytes, nullptr, "Bytes of the payload.", nullptr},
     PyGetSetDef{},

@@ -15,7 +15,6 @@
 namespace shmlane::bindings {
 namespace {
 
-constexpr std::string_view kBytes = R"({"type":"bytes"})";
 constexpr std::string_view kText = R"({"type":"text"})";
 
 PyObject* decode_bytes(std::span<const std::byte> payload) {
@@ -48,7 +47,7 @@ PyObject* decode_text(std::span<const std::byte> payload) {
 
 bool PlainFrame::describe(PyObject* object) {
   if (PyBytes_CheckExact(object)) {
-    metadata_ = kBytes;
+    metadata_ = kBytesMetadata;
     data_ = PyBytes_AS_STRING(object);
     size_ = static_cast<std::size_t>(PyBytes_GET_SIZE(object));
     return true;
@@ -75,7 +74,7 @@ bool PlainFrame::describe_array(PyObject* object) {
 }
 
 PyObject* decode_plain(const FrameView& frame) {
-  if (frame.metadata == kBytes) return decode_bytes(frame.payload);
+  if (frame.metadata == kBytesMetadata) return decode_bytes(frame.payload);
   if (frame.metadata == kText) return decode_text(frame.payload);
   return decode_array(frame);
 }

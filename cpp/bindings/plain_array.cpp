@@ -228,15 +228,31 @@ PyObject* decode_array(const FrameView& frame) {
   return array.release().ptr();
 }
 
-PyObject* view_array(const FrameView& frame, PyObject* owner) {
-  const Described found = describe(frame);
-  if (!found.dtype || frame.payload.empty()) return nullptr;
+namespace {
+
+// Over the payload, which is not empty, read-only, keeping `owner`.
+PyObject* view_as(const Described& found, const FrameView& frame, PyObject* owner) {
   py::array array = make_array(found, frame.payload.data());
   // Steals the reference also if it fails.
   if (py::detail::npy_api::get().PyArray_SetBaseObject_(array.ptr(), py::handle(owner).inc_ref().ptr()) != 0) {
     throw py::error_already_set();
   }
   return array.release().ptr();
+}
+
+}  // namespace
+
+PyObject* view_array(const FrameView& frame, PyObject* owner) {
+  const Described found = describe(frame);
+  return found.dtype && !frame.payload.empty() ? view_as(found, frame, owner) : nullptr;
+}
+
+PyObject* view_bytes(const FrameView& frame, PyObject* owner) {
+  if (frame.metadata != kBytesMetadata || frame.payload.empty()) return nullptr;
+  Described found{.dtype = find_dtype("|u1"), .metadata = {}};
+  found.metadata.dimensions = 1;
+  found.metadata.shape[0] = static_cast<py::ssize_t>(frame.payload.size());
+  return view_as(found, frame, owner);
 }
 
 }  // namespace shmlane::bindings

@@ -11,6 +11,9 @@
 
 namespace shmlane::bindings {
 
+// As every implementation writes it; any other way of saying so takes the parser.
+inline constexpr std::string_view kBytesMetadata = R"({"type":"bytes"})";
+
 // Whether `object` is a numpy.ndarray and of no subclass.
 bool is_exact_array(PyObject* object);
 
@@ -23,5 +26,7 @@ std::string_view array_metadata(const pybind11::array& array, std::span<char> ou
 PyObject* decode_array(const FrameView& frame);
 // The same without a copy: read-only, over the payload, and keeping `owner` alive. nullptr also for an empty array.
 PyObject* view_array(const FrameView& frame, PyObject* owner);
+// The same of a frame of bytes, as uint8.
+PyObject* view_bytes(const FrameView& frame, PyObject* owner);
 
 }  // namespace shmlane::bindings

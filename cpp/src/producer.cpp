@@ -18,8 +18,24 @@ namespace {
 constexpr std::chrono::nanoseconds kLockSlice{kSliceNs};
 constexpr std::size_t kBatch = 64;  // frames reserved under one lock
 constexpr int kPausesForRoom = 64;  // between looks, which would delay the consumer's next store
+constexpr int kPausesForWindow = 16;
+constexpr std::int64_t kWindowNs = 2'000;
+constexpr std::uint64_t kBytesPerNs = 8;  // of a consumer that does little but read
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
+
+// Something to be tried each time, or, after failures, once in 2, 4, ... up to 64 times.
+class Backoff {
+ public:
+  [[nodiscard]] bool due() noexcept { return (tries_.fetch_add(1, kRelaxed) & mask_.load(kRelaxed)) == 0; }
+  void note(bool success) noexcept {
+    mask_.store(success ? 0 : std::min(2 * mask_.load(kRelaxed) + 1, kRarest - 1), kRelaxed);
+  }
+
+ private:
+  static constexpr unsigned kRarest = 64;
+  std::atomic<unsigned> tries_{0}, mask_{0};
+};
 
 struct ProducerCore final : QueueCore {
   ProducerCore(std::string_view name, const ProducerOptions& options)
@@ -38,6 +54,7 @@ struct ProducerCore final : QueueCore {
   std::atomic<bool> served{false};       // a consumer was there once, or need not be
   std::atomic<bool> ordinary{false};     // served, and nothing limits a push but room
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
+  Backoff window_waits;
 };
 
 [[noreturn, gnu::cold]] void throw_moved_from() {
@@ -86,12 +103,30 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
       [&] { return ring.being_read(); }, kPausesForRoom);
 }
 
+// At the end of a window: a moment in which consumers may take what is left of it. Where they did not lately, because
+// they are slower than the producers, that is tried ever less often.
+void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& timeout) {
+  const Ring& ring = *core.ring();
+  const std::uint64_t used = ring.before_window(extent);
+  if (used == 0 || core.spin_ns() == 0 || !core.window_waits.due()) return;
+  const std::chrono::nanoseconds enough(kWindowNs + used / kBytesPerNs);
+  const os::Deadline deadline(std::min(timeout.value_or(enough), enough));
+  bool empty = false;
+  do {
+    for (int pause = 0; pause < kPausesForWindow; ++pause) cpu_pause();
+    empty = ring.before_window(extent) == 0;
+  } while (!empty && !deadline.passed());
+  core.window_waits.note(empty);
+}
+
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
 std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
                            const Timeout& timeout, std::span<Place> out) {
   if (!core.served.load(std::memory_order_relaxed)) [[unlikely]]
     wait_for_consumer(core, timeout);
   Ring& ring = *core.ring();
+  const bool may_wait = core.policy == Policy::kBlock && !(timeout && timeout->count() <= 0);
+  if (may_wait) wait_for_window(core, extents[0].extent, timeout);
   std::size_t done = ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
   if (done != 0) [[likely]]
     return done;
@@ -105,7 +140,7 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
     }
     return done;
   }
-  if (timeout && timeout->count() <= 0) {
+  if (!may_wait) {
     core.reap_now_and_then(me, no_wait);
     return ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
   }

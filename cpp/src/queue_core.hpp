@@ -105,6 +105,9 @@ class QueueCore {
   // When that was last, by the monotonic clock.
   [[nodiscard]] std::int64_t reaped_at() const noexcept { return reaped_at_.load(std::memory_order_relaxed); }
 
+  // How long it may spin before it sleeps; 0 where a spinner may keep off the very one it waits for.
+  [[nodiscard]] std::int64_t spin_ns() const noexcept;
+
   [[nodiscard]] QueueStat stat();
   [[noreturn]] void throw_closed() const;
 
@@ -145,7 +148,6 @@ class QueueCore {
   void keep_for_the_inherited() noexcept;
   [[nodiscard]] std::shared_ptr<QueueCore> let_go() noexcept;
   void leave() noexcept;
-  [[nodiscard]] std::int64_t spin_ns() const noexcept;
 
   InterruptCheck interrupt_check_;
   Attachment attachment_;

@@ -58,15 +58,13 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
   Position head = load_head(atomic(control_.tail).load(kRelaxed));
   std::size_t count = extents.size();
   if (limits.max_objects != 0) count = std::min(count, slots(me, head, extents[0].extent, limits, deadline));
+  begin_window(head, extents[0].extent);
   std::uint64_t payload_bytes = 0;
   std::size_t done = 0;
   for (; done < count; ++done) {
     const FrameExtents& frame = extents[done];
     if (!fits(head, frame.extent) && !make_room(me, head, done != 0, frame.extent, limits, deadline)) break;
-    if (const std::uint64_t rest = capacity_ - offset(head); rest < frame.extent) {
-      open_frame_at(at(head), head, rest, {FrameState::kPad, 0, 0});
-      head += rest;
-    }
+    if (capacity_ - offset(head) < frame.extent) pad(head);
     out[done] = {head, at(head)};
     reserve_at(out[done].frame, head, frame, me);
     head += frame.extent;
@@ -74,6 +72,8 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
   }
   if (done == 0) return 0;
   producers_lap_ = out[done - 1].position - offset(out[done - 1].position);
+  const std::uint64_t size = window(extents[done - 1].extent);
+  window_end_ = std::min(capacity_, (head - producers_lap_) / size * size + size);
   publish_head(participants_.entry(id_index(me)), head, done, payload_bytes);
   return done;
 }

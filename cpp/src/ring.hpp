@@ -9,6 +9,8 @@
 // Producing:
 //   1. reserve: under producers_lock, reclaim what is finished at the tail, write the frame's opening (RESERVED, me)
 //      beyond head, then publish it by one store of head.
+//      Where a window ends and nothing is in use, the next one begins at offset 0, behind a PAD of the rest, so that
+//      memory is used again while the caches have it.
 //   2. The payload is written after the unlock, in nobody's way.
 //   3. commit: one store RESERVED -> READY. abort: RESERVED -> ABANDONED.
 // Consuming:
@@ -85,6 +87,9 @@ class Ring {
   // Bytes that somebody is writing, or reading, at the very place that a consumer, or a producer, waits for.
   [[nodiscard]] std::uint64_t being_written() const noexcept;
   [[nodiscard]] std::uint64_t being_read() const noexcept;
+  // Bytes that are in use where a frame of `extent` bytes would cross the end of a window; 0 also where there is no end,
+  // or more of them than in one window.
+  [[nodiscard]] std::uint64_t before_window(std::uint64_t extent) const noexcept;
 
   // Settles what a dead participant held and frees its entry: RESERVED -> ABANDONED, LEASED -> READY again, or FREE.
   // Idempotent, and may itself die at any step. False if somebody else was faster or the participant is alive.
@@ -139,6 +144,10 @@ class Ring {
   void drop_oldest(ParticipantId me, Position head, std::uint64_t extent);
   void drop(ParticipantId me, Position position) noexcept;
   void start_again(Position& head);
+  [[nodiscard]] std::uint64_t window(std::uint64_t extent) const noexcept;
+  [[nodiscard]] bool ends_window(Position head, std::uint64_t extent) const noexcept;
+  void begin_window(Position& head, std::uint64_t extent);
+  void pad(Position& head) const noexcept;
   void open_frame_at(std::byte* frame, Position position, std::uint64_t extent, Control control) const noexcept;
   void reserve_at(std::byte* frame, Position position, const FrameExtents& extents, ParticipantId me) const noexcept;
   void publish_head(wire::ParticipantEntry& mine, Position head, std::uint64_t frames,
@@ -192,9 +201,10 @@ class Ring {
   OwnerLock producers_;
   OwnerLock consumers_;
   // What this handle remembers, so that the ordinary path divides nothing and reads no line that the other side writes.
-  Position producers_lap_ = 0;  // where the lap began in which it last reserved; under producers_lock
-  Position consumers_lap_ = 0;  // in which it last acquired; under consumers_lock
-  Position head_seen_ = 0;      // under consumers_lock
+  Position producers_lap_ = 0;    // where the lap began in which it last reserved; under producers_lock
+  std::uint64_t window_end_ = 0;  // how far from there to go without another look at windows; under producers_lock
+  Position consumers_lap_ = 0;    // in which it last acquired; under consumers_lock
+  Position head_seen_ = 0;        // under consumers_lock
 };
 
 }  // namespace shmlane

@@ -60,14 +60,15 @@ inline void Ring::publish_head(wire::ParticipantEntry& mine, Position head, std:
   atomic(control_.head.value).store(head, kRelease);
 }
 
-// What is free at `head` in one piece, without moving the tail: where it begins, and how many bytes.
+// What is free at `head` in one piece and in this window, without moving the tail: where it begins, and how many bytes.
 inline Run Ring::free_run() const noexcept {
   const Position head = atomic(control_.head.value).load(kRelaxed);
   const Position tail = atomic(control_.tail).load(kRelaxed);
   const std::uint64_t capacity = capacity_;
   const std::uint64_t offset = head - producers_lap_;
-  const bool sensible = offset < capacity && head - tail <= capacity && (head | tail) % wire::kAlignment == 0;
-  return {head, sensible ? capacity - std::max(offset, head - tail) : 0};
+  const std::uint64_t end = window_end_;
+  const bool sensible = offset < end && head - tail <= capacity && (head | tail) % wire::kAlignment == 0;
+  return {head, sensible ? std::min(end - offset, capacity - (head - tail)) : 0};
 }
 
 [[gnu::always_inline]] inline bool Ring::reserve_first(ParticipantId me, const FrameExtents& extents, Run& run,

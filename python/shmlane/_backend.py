@@ -19,7 +19,7 @@ NAMES: Final = {
     "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
     "Consumer": ("acquire", "pop_plain", "pop_plain_many"),
     "Reservation": ("nbytes", "open", "commit", "abort"),
-    "Lease": ("metadata", "attempt", "nbytes", "plain_array"),
+    "Lease": ("metadata", "attempt", "nbytes", "plain_array", "array"),
     "StdioWriter": ("write", "end"),
     "StdioReader": ("read", "offset"),
     "Stream": (

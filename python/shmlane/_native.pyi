@@ -50,6 +50,9 @@ class Lease:
     def plain_array(self) -> NDArray[Any] | None:
         """The payload of a plain ndarray, in place and read-only, keeping this lease; None for anything else, or if a
         backend has no short way."""
+    @property
+    def array(self) -> NDArray[Any] | None:
+        """As ``plain_array``, and of bytes as uint8, too; None for anything else, or if there are no bytes."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class _Handle:

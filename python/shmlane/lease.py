@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from . import _native
 
-_BYTES = b'{"type":"bytes"}'  # as every implementation writes it; any other way of saying so takes the parser
-
 
 class Lease:
     """An object that stays in the ring. ``release``, or the end of the ``with``, ends the use of this handle.
@@ -57,12 +55,9 @@ class Lease:
         """The payload as a read-only array: as pushed for an ndarray, pixels of a raw image in the order that the
         metadata says, else bytes. Raises Corrupt, UnsupportedType, and WrongType for a compressed image.
         """
-        native = self._held()
-        plain = native.plain_array
-        if plain is not None:
-            return plain
-        if native.metadata == _BYTES:
-            return np.frombuffer(self.payload, np.uint8)
+        array = self._held().array
+        if array is not None:
+            return array
         try:
             return self._view(self.metadata)
         except Undecodable as error:

@@ -494,11 +494,19 @@ inline reap() {            /* the dead y */
 #define MORE(i) (sent[i] + FIRST(i) < LAST(i))
 #define NEXT(i) (sent[i] + FIRST(i) + 1)
 
+#ifdef WINDOW
+#define WINDOWS true
+#define WINDOW_ENDS (tail == x && O(x) >= EXTENT(m))  /* W-53: whenever nothing is in use and the frame fits behind the PAD */
+#else
+#define WINDOWS false
+#define WINDOW_ENDS false
+#endif
+
 inline put_frame(start) {  /* beyond head, so that nobody sees it yet; x: where it ends */
   d_step {
     x = start; m = NEXT(i);
     if
-    :: O(x) + EXTENT(m) > CAP -> r = CAP - O(x); open_frame(x, PAD, 0, r, 0); x = x + r; r = 0
+    :: O(x) + EXTENT(m) > CAP || WINDOW_ENDS -> r = CAP - O(x); open_frame(x, PAD, 0, r, 0); x = x + r; r = 0
     :: else
     fi;
     open_frame(x, RESERVED, me[i], EXTENT(m), m);
@@ -629,7 +637,7 @@ loop:
        :: consumers_lock != me[i] ->
           producers_lock = me[i];
           MAYDIE;
-          if :: !FITS(head, EXTENT(NEXT(i))) -> reclaim(); MAYDIE :: else fi
+          if :: WINDOWS || !FITS(head, EXTENT(NEXT(i))) -> reclaim(); MAYDIE :: else fi
        :: else
        fi;
        if
