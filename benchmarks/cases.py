@@ -128,7 +128,7 @@ def cpp_life() -> Iterator[Case]:
     who = (ours(), *CPP_PEERS)
     yield Case("C++ start-up", "life", "start-up", ("create_ns", "attach_ns"), who, quick=True)
     idle = (ours(), *CPP_PEERS)
-    yield Case("C++ 64 B 1x1, memory held", "life", "throughput", ("memory_bytes",), idle, SIZES["64 B"])
+    yield Case("C++ 64 B 1x1, memory held", "life", "throughput", ("memory_bytes",), idle, SIZES["64 B"], seconds=0.1)
 
 
 PYTHON_PEERS = ("mp.Queue", "mp.SimpleQueue", "mp.Pipe", "pipe", "pyzmq", "faster-fifo", "iceoryx2")
@@ -180,7 +180,7 @@ def python_latency() -> Iterator[Case]:
     who = (ours(languages=PYTHON), *peers)
     yield Case("Python latency, busy ping-pong", "python", "busy", times, who, quick=True)
     waking = {"pause_ns": 500_000}
-    yield Case("Python latency, waking a sleeper", "python", "paced", times, who, waking, seconds=1.0)
+    yield Case("Python latency, waking a sleeper", "python", "paced", times, who, waking, seconds=0.5)
 
 
 def against_pipes() -> Iterator[Case]:
@@ -244,12 +244,12 @@ def python_streams() -> Iterator[Case]:
             python_limit("two copies", "two-copies"),
             python_limit("two copies through shared memory", "two-shared-copies"),
         )
-        name, options, seconds = f"stream: Python write + read {side}x{side}", {"most": side}, 1.0 + side / 10_000
+        name, options, seconds = f"stream: Python write + read {side}x{side}", {"most": side}, 0.5 + side / 20_000
         yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=seconds, quick=side < 10_000)
         who = (stream("streams", "stream-product", PYTHON), Contender("pyshmem", "pyshmem-product", PYTHON))
         who += (python_limit("plain", "plain-product"), python_limit("plain, copied", "copied-product"))
         name = f"stream: Python matrix x vector {side}"
-        yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=1.0, quick=side < 10_000)
+        yield Case(name, "streams", "alone", ("p50_ns",), who, options, seconds=0.5, quick=side < 10_000)
 
 
 def stream_latency() -> Iterator[Case]:

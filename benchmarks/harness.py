@@ -29,7 +29,7 @@ MAX_TIMES = 1 << 20
 METER_WORDS = 8  # objects, bytes, sum, pid
 
 PATIENCE = 20.0  # seconds until something has arrived
-WARM_UP = 0.15  # seconds: once round a ring of the default capacity, and more
+WARM_UP = 0.1  # seconds: once round a ring of the default capacity, and more
 
 # kind of case: roles of the workers on the sending and on the receiving side
 ROLES = {
