@@ -57,6 +57,15 @@ def _empty() -> Iterator[Vector]:
         push(_LARGEST, 4096),
     )
     yield vector(
+        "began_again_with_room",
+        "a frame that would have fitted before the end stands at the beginning, behind a PAD (W-53)",
+        Segment([frame(0, "pad"), frame(1)], tail=2048, read=2048, scan=2048),
+        inspect(objects=1, used=128),
+        pop(frame(1)),
+        peek(RingControl__read=4096 + 128, RingControl__head=4096 + 128),
+        push(64, 4096 + 128),
+    )
+    yield vector(
         "full_fence",
         "somebody could not use membarrier (W-32)",
         replace(_NEVER_USED, flags=FULL_FENCE),
