@@ -10,6 +10,7 @@
 #include "ring_lock.hpp"
 #include "ring_ordinary.hpp"
 #include "ring_taking.hpp"
+#include "ring_window.hpp"
 #include "shmlane/error.hpp"
 
 namespace shmlane {
@@ -72,7 +73,7 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
   }
   if (done == 0) return 0;
   producers_lap_ = out[done - 1].position - offset(out[done - 1].position);
-  const std::uint64_t size = window(extents[done - 1].extent);
+  const std::uint64_t size = window_size(capacity_, extents[done - 1].extent);
   window_end_ = std::min(capacity_, (head - producers_lap_) / size * size + size);
   publish_head(participants_.entry(id_index(me)), head, done, payload_bytes);
   return done;

@@ -9,8 +9,7 @@
 // Producing:
 //   1. reserve: under producers_lock, reclaim what is finished at the tail, write the frame's opening (RESERVED, me)
 //      beyond head, then publish it by one store of head.
-//      Where a window ends and nothing is in use, the next one begins at offset 0, behind a PAD of the rest, so that
-//      memory is used again while the caches have it.
+//      Where a window ends and nothing is in use, it begins again at offset 0, behind a PAD (ring_window.hpp).
 //   2. The payload is written after the unlock, in nobody's way.
 //   3. commit: one store RESERVED -> READY. abort: RESERVED -> ABANDONED.
 // Consuming:
@@ -87,8 +86,7 @@ class Ring {
   // Bytes that somebody is writing, or reading, at the very place that a consumer, or a producer, waits for.
   [[nodiscard]] std::uint64_t being_written() const noexcept;
   [[nodiscard]] std::uint64_t being_read() const noexcept;
-  // Bytes that are in use where a frame of `extent` bytes would cross the end of a window; 0 also where there is no end,
-  // or more of them than in one window.
+  // Bytes in use where such a frame would cross the end of a window; 0 also if there are more than in a window.
   [[nodiscard]] std::uint64_t before_window(std::uint64_t extent) const noexcept;
 
   // Settles what a dead participant held and frees its entry: RESERVED -> ABANDONED, LEASED -> READY again, or FREE.
@@ -102,11 +100,7 @@ class Ring {
   [[nodiscard]] bool drained(ParticipantId me, const os::Deadline& deadline);
   // Whether no object waits and none is held. Without a lock: for when nobody else lives.
   [[nodiscard]] bool empty() const;
-  // What is in it, without a lock: exact when nobody works on it, else what one pass met.
-  struct Contents {
-    std::uint64_t waiting = 0;  // RESERVED and READY frames
-    std::uint64_t bytes = 0;    // of these and the LEASED ones
-  };
+  // Without a lock: exact when nobody works on it, else what one pass met.
   [[nodiscard]] Contents contents() const noexcept;
   // Who stands in the way of producers (a lock that is held, a hold on the oldest frame), for a message; "" if nobody.
   [[nodiscard]] std::string obstacle() const;
@@ -144,8 +138,6 @@ class Ring {
   void drop_oldest(ParticipantId me, Position head, std::uint64_t extent);
   void drop(ParticipantId me, Position position) noexcept;
   void start_again(Position& head);
-  [[nodiscard]] std::uint64_t window(std::uint64_t extent) const noexcept;
-  [[nodiscard]] bool ends_window(Position head, std::uint64_t extent) const noexcept;
   void begin_window(Position& head, std::uint64_t extent);
   void pad(Position& head) const noexcept;
   void open_frame_at(std::byte* frame, Position position, std::uint64_t extent, Control control) const noexcept;
@@ -163,7 +155,6 @@ class Ring {
                 bool only) noexcept;
   void count_popped(wire::ParticipantEntry& mine, std::uint64_t frames, std::uint64_t payload_bytes) noexcept;
   [[nodiscard]] std::uint64_t count_up_to(std::uint64_t limit) const;
-
   [[nodiscard]] Cursor load_cursor() const;
   void store_cursor(const Cursor& cursor) noexcept;
   bool move_cursor();  // whether it found a READY frame
@@ -173,7 +164,6 @@ class Ring {
   void reset_cursor(Position read) noexcept;
   void settle_all(ParticipantId owner);
   void settle(Position position, Control control, ParticipantId owner) noexcept;
-
   [[nodiscard]] std::uint64_t offset(Position position) const noexcept { return position % capacity_; }
   [[nodiscard]] std::byte* at(Position position) const noexcept { return body_ + offset(position); }
   [[nodiscard]] wire::FrameHeader& header_at(Position position) const noexcept {

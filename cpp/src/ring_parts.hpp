@@ -29,6 +29,11 @@ struct Run {  // frames, or free room, in one piece
   std::uint64_t size;  // bytes
 };
 
+struct Contents {             // what is in the ring
+  std::uint64_t waiting = 0;  // RESERVED and READY frames
+  std::uint64_t bytes = 0;    // of these and the LEASED ones
+};
+
 struct Limits {                   // what a producer asks for beyond room
   std::uint64_t max_objects = 0;  // waiting in the ring at most; 0: no limit
   bool drop_oldest = false;       // make room by dropping what nobody has taken yet

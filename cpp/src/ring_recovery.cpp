@@ -162,7 +162,7 @@ bool Ring::empty() const {
   return !held && count_up_to(1) == 0;
 }
 
-Ring::Contents Ring::contents() const noexcept {
+Contents Ring::contents() const noexcept {
   Contents found;
   for (int tries = 0; tries < 8; ++tries) {
     found = {};

@@ -2,12 +2,12 @@
 // Making room for step 1 of the ring: moving the tail, helping the consumers' cursor along, dropping, starting again, and
 // windows, which keep to memory that is warm.
 #include <algorithm>
-#include <bit>
 
 #include "crash_point.hpp"
 #include "ring_cursor.hpp"
 #include "ring_lock.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_window.hpp"
 
 namespace shmlane {
 
@@ -132,31 +132,10 @@ void Ring::pad(Position& head) const noexcept {
   head += rest;
 }
 
-// ---- Windows ---------------------------------------------------------------------------------------------------------
-//
-// A ring of 32 MiB that is walked from end to end is in no cache. So it is divided into windows, and where one ends, a
-// producer that finds nothing in use begins anew at offset 0 (W-53). All of the capacity stays there for a burst: who
-// meets the end of a window while something is in use walks on.
-
-// How large they are for such frames: what the last-level cache has, since what two cores hand to and fro is quicker from
-// there than from each other's own caches; and several frames, since producing and consuming do not overlap at the end.
-// The capacity if windows would not pay: a small ring is warm anyway.
-std::uint64_t Ring::window(std::uint64_t extent) const noexcept {
-  constexpr std::uint64_t kLeast = std::uint64_t{8} << 20;
-  constexpr std::uint64_t kFrames = 6, kFewestFrames = 2;
-  if (capacity_ < 2 * kLeast) return capacity_;
-  const std::uint64_t size = std::min(std::max(kLeast, std::bit_ceil(kFrames * extent)), capacity_ / 2);
-  return kFewestFrames * extent <= size ? size : capacity_;
-}
-
-bool Ring::ends_window(Position head, std::uint64_t extent) const noexcept {
-  const std::uint64_t size = window(extent);
-  const std::uint64_t at = offset(head);
-  return size != capacity_ && at != 0 && (at - 1) % size + 1 + extent > size;
-}
+// ---- Windows (ring_window.hpp) ---------------------------------------------------------------------------------------
 
 void Ring::begin_window(Position& head, std::uint64_t extent) {
-  if (!ends_window(head, extent)) return;
+  if (!ends_window(capacity_, offset(head), extent)) return;
   reclaim();
   if (atomic(control_.tail).load(kRelaxed) == head) pad(head);
 }
@@ -166,12 +145,12 @@ void Ring::begin_window(Position& head, std::uint64_t extent) {
 std::uint64_t Ring::before_window(std::uint64_t extent) const noexcept {
   constexpr std::uint64_t kWorthIt = 4096;
   const Position head = atomic(control_.head.value).load(kRelaxed);
-  if (extent < kWorthIt || head % wire::kAlignment != 0 || !ends_window(head, extent)) return 0;
+  if (extent < kWorthIt || head % wire::kAlignment != 0 || !ends_window(capacity_, offset(head), extent)) return 0;
   const Position read = atomic(control_.read.value).load(kAcquire);
   const Position lease = oldest_lease(read);
   const bool released = lease % wire::kAlignment != 0 || finished(control_at(lease).state);
   const std::uint64_t used = head - (released ? read : lease);
-  return used <= window(extent) ? used : 0;
+  return used <= window_size(capacity_, extent) ? used : 0;
 }
 
 }  // namespace shmlane
