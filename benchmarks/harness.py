@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,8 @@ def _cpu_seconds(pids: list[int]) -> float:
     nanoseconds = 0
     for pid in pids:
         for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            nanoseconds += int(file.read_text().split()[0])
+            with suppress(FileNotFoundError, ProcessLookupError):  # threads may end between two looks
+                nanoseconds += int(file.read_text().split()[0])
     return nanoseconds * 1e-9
 
 
