@@ -202,9 +202,9 @@ async def test_several_coroutines_share_a_handle(name: str) -> None:
 
 async def test_a_full_ring_does_not_keep_the_loop_from_others(name: str) -> None:
     with Producer(name, wait_for_consumer=None) as tx:
-        tx.push_many([bytes(100)] * 50_000)
+        tx.push_many([bytes(100)] * 150_000)
     async with AsyncConsumer(name) as rx, heartbeat() as beats:
-        assert len([obj async for obj in rx]) == 50_000
+        assert len([obj async for obj in rx]) == 150_000
         assert len(beats) > 3
 
 
