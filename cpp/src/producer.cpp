@@ -20,7 +20,7 @@ constexpr std::size_t kBatch = 64;  // frames reserved under one lock
 constexpr int kPausesForRoom = 64;  // between looks, which would delay the consumer's next store
 constexpr int kPausesForWindow = 16;
 constexpr std::int64_t kWindowNs = 2'000;
-constexpr std::uint64_t kBytesPerNs = 8;  // of a consumer that does little but read
+constexpr std::uint64_t kBytesPerNs = 4;  // of a consumer that does little but read, and from cold memory
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
