@@ -19,6 +19,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 SMALL = ("64 B", "256 B")
 LARGE = "512 KiB-5 MiB"
+MORE_ROUNDS = 5  # where what is to be reached lies close to a limit
 
 CPP = ("cpp", "cpp")
 PYTHON = ("python", "python")
@@ -50,6 +51,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     shape: tuple[int, int] = (1, 1)
     seconds: float | None = None  # a time of its own per round
+    rounds: int = 3
     quick: bool = False  # part of a quick run, too
 
 
@@ -85,7 +87,8 @@ def cpp_throughput() -> Iterator[Case]:
         figures = (figure_of(size), *(("cpu_ns",) if size in ("64 B", LARGE) else ()))
         who = (*contenders, limit("one-copy"), *CPP_PEERS)
         quick = size in ("64 B", "4 KiB", "64 KiB", LARGE)
-        yield Case(f"C++ {size} 1x1", "throughput", "throughput", figures, who, options, quick=quick)
+        rounds = 3 if size in SMALL else MORE_ROUNDS
+        yield Case(f"C++ {size} 1x1", "throughput", "throughput", figures, who, options, quick=quick, rounds=rounds)
 
 
 def cpp_shapes() -> Iterator[Case]:
@@ -148,8 +151,8 @@ def python_throughput() -> Iterator[Case]:
         name, quick = f"Python bytes {size} 1x1", size == "64 B"
         yield Case(name, "python", "throughput", (figure_of(size),), tuple(who), SIZES[size], quick=quick)
     for size, options in SIZES.items():
-        who = [ours("leased", PYTHON), ours("popped", PYTHON, popped=True), *peers]
-        who += [limit("C++ leased", "shmlane"), limit("C++ popped", "shmlane", popped=True)]
+        who = [ours("leased", PYTHON), limit("C++ leased", "shmlane")]
+        who += [ours("popped", PYTHON, popped=True), limit("C++ popped", "shmlane", popped=True), *peers]
         name, quick = f"Python NumPy {size} 1x1", size in ("64 B", "64 KiB", LARGE)
         yield Case(
             name, "python", "throughput", (figure_of(size),), tuple(who), {**options, "numpy": True}, quick=quick
@@ -170,8 +173,9 @@ def across_languages() -> Iterator[Case]:
         for size in ("64 B", "64 KiB", "1 MiB", LARGE):
             who = (ours(languages=languages), limit("C++ to C++", "shmlane"))
             options = {**SIZES[size], "numpy": True}
-            quick = size in ("64 KiB", LARGE)
-            yield Case(f"{title} {size} 1x1", "across", "throughput", (figure_of(size),), who, options, quick=quick)
+            name, quick = f"{title} {size} 1x1", size in ("64 KiB", LARGE)
+            rounds = 3 if size in SMALL else MORE_ROUNDS
+            yield Case(name, "across", "throughput", (figure_of(size),), who, options, quick=quick, rounds=rounds)
 
 
 def python_latency() -> Iterator[Case]:

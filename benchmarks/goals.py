@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Median of a figure by case, contender and figure; None if it was not measured.
-Median = Callable[[str, str, str], float | None]
+# A figure in each round by case, contender and figure; [] if it was not measured.
+Rounds = Callable[[str, str, str], list[float]]
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,18 @@ class Goal:
     def refers_to(self) -> set[str]:
         return {name for name in (self.of, self.plus_of) if name is not None}
 
-    def ratio(self, median: Median, case: str, contender: str, figure: str) -> float | None:
-        """What stands where ``factor`` does, as it was measured."""
-        mine = median(case, contender, figure)
-        theirs = 1.0 if self.of is None else median(case, self.of, figure)
-        on_top = 0.0 if self.plus_of is None else median(case, self.plus_of, figure)
-        if mine is None or on_top is None or not theirs:
-            return None
-        return (mine - on_top - self.plus_ns) / theirs
+    def ratio(self, rounds: Rounds, case: str, contender: str, figure: str) -> float | None:
+        """What stands where ``factor`` does, as it was measured: the median of the ratios within each round.
+
+        Not the ratio of the medians: a machine that changes between two rounds changes for all who take part in one.
+        """
+        mine = rounds(case, contender, figure)
+        theirs = [1.0] * len(mine) if self.of is None else rounds(case, self.of, figure)
+        on_top = [0.0] * len(mine) if self.plus_of is None else rounds(case, self.plus_of, figure)
+        ratios = [
+            (my - plus - self.plus_ns) / their for my, their, plus in zip(mine, theirs, on_top, strict=False) if their
+        ]
+        return statistics.median(ratios) if ratios else None
 
     def met(self, ratio: float) -> bool:
         return ratio <= self.factor if self.at_most else ratio >= self.factor

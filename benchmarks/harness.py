@@ -196,6 +196,11 @@ def _memory(pids: list[int]) -> int:
     return total
 
 
+def longest_start(ask: Ask) -> float:
+    """Seconds that nothing that works takes for more than the measurement itself."""
+    return PATIENCE + ask.options.get("warm_objects", 0) / 1e6
+
+
 def measure(ask: Ask, seconds: float) -> Result:
     """Run one measurement for so long and return its figures. Raises MeasurementError."""
     with _running(ask) as (board, hosts):
@@ -206,8 +211,7 @@ def measure(ask: Ask, seconds: float) -> Result:
             return board.totals(meters)[0] + board.count
 
         _wait_until(lambda: progress() > 0, hosts)
-        warm = ask.options.get("warm_objects", 0)
-        _wait_until(lambda: progress() >= warm, hosts, PATIENCE + warm / 1e6)
+        _wait_until(lambda: progress() >= ask.options.get("warm_objects", 0), hosts, longest_start(ask))
         time.sleep(WARM_UP)
         pids = board.pids()
         cpu, seen, (objects, size) = _cpu_seconds(pids), board.count, board.totals(meters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cases import Case
-from goals import GOALS, Median
+from goals import GOALS, Rounds
 
 HEADINGS = ("case", "shmlane", "best peer", "ratio", "goal", "met")
 NOISE = 5  # percent of the machine that others may use
@@ -34,15 +34,19 @@ LESS_IS_BETTER: tuple[str, ...] = (
 LESS_IS_BETTER += ("memory_bytes",)
 
 
-def median(results: dict[str, Any], case: str, contender: str, figure: str) -> float | None:
+def by_round(results: dict[str, Any], case: str, contender: str, figure: str) -> list[float]:
     rounds = results.get(case, {}).get(contender, {}).get("rounds", [])
-    values = [one[figure] for one in rounds if figure in one]
+    return [one[figure] for one in rounds if figure in one]
+
+
+def median(results: dict[str, Any], case: str, contender: str, figure: str) -> float | None:
+    values = by_round(results, case, contender, figure)
     return statistics.median(values) if values else None
 
 
 def spread(results: dict[str, Any], case: str, contender: str, figure: str) -> float:
     """Half of what lies between the best and the worst round, as a part of the median."""
-    values = [one[figure] for one in results[case][contender]["rounds"]]
+    values = by_round(results, case, contender, figure)
     middle = statistics.median(values)
     return (max(values) - min(values)) / 2 / middle if middle else 0.0
 
@@ -89,12 +93,12 @@ def rows(cases: Iterable[Case], results: dict[str, Any]) -> list[Row]:
 
 
 def _row(case: Case, contender: str, figure: str, results: dict[str, Any]) -> Row:
-    def look(name: str, who: str, what: str) -> float | None:
-        return median(results, name, who, what)
+    def look(name: str, who: str, what: str) -> list[float]:
+        return by_round(results, name, who, what)
 
     variant = contender.removeprefix("shmlane").strip()
     title = ", ".join(part for part in (case.name, variant, TITLES.get(figure)) if part)
-    mine = look(case.name, contender, figure)
+    mine = median(results, case.name, contender, figure)
     if mine is None:
         return Row(
             title,
@@ -104,7 +108,7 @@ def _row(case: Case, contender: str, figure: str, results: dict[str, Any]) -> Ro
             *_goal(case.name, contender, figure, look),
         )
     shown = f"{show(mine, figure)} ±{spread(results, case.name, contender, figure):.0%}"
-    peers = {c.name: look(case.name, c.name, figure) for c in case.contenders if not (c.ours or c.limit)}
+    peers = {c.name: median(results, case.name, c.name, figure) for c in case.contenders if not (c.ours or c.limit)}
     measured = {name: value for name, value in peers.items() if value is not None and name != contender}
     best, ratio = "", ""
     if measured:
@@ -115,7 +119,7 @@ def _row(case: Case, contender: str, figure: str, results: dict[str, Any]) -> Ro
     return Row(title, shown, best, ratio, *_goal(case.name, contender, figure, look))
 
 
-def _goal(case: str, contender: str, figure: str, look: Median) -> tuple[str, str]:
+def _goal(case: str, contender: str, figure: str, look: Rounds) -> tuple[str, str]:
     texts, verdicts = [], set()
     for goal in GOALS.get((case, contender, figure), ()):
         ratio = goal.ratio(look, case, contender, figure)
@@ -207,7 +211,9 @@ def details(case: Case, results: dict[str, Any]) -> list[str]:
 
 
 def conditions(run: dict[str, Any]) -> str:
-    text = f"Medians of {run['rounds']} interleaved rounds of {run['seconds']} s on {run['machine']['processor']}"
+    text = (
+        f"Medians of {run['rounds']} or more interleaved rounds of {run['seconds']} s on {run['machine']['processor']}"
+    )
     busy = run["busy_percent"]
     return f"{text}; **the machine was not idle**: {busy:.0f} % were used by others." if busy > NOISE else f"{text}."
 

@@ -22,7 +22,7 @@ from rich.table import Table
 
 import report
 from cases import Case, Contender, all_cases
-from harness import Ask, MeasurementError, cpp_peers, measure, python_peers
+from harness import Ask, MeasurementError, cpp_peers, longest_start, measure, python_peers
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -36,7 +36,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer cases, one short round; writes no results")
     parser.add_argument("--only", metavar="PATTERN", help="cases whose name has this regular expression")
     parser.add_argument("--contenders", metavar="PATTERN", help="contenders whose name has this regular expression")
-    parser.add_argument("--rounds", type=int, help="of each contender in each case; 3")
+    parser.add_argument(
+        "--rounds", type=int, help="of each contender in each case; 3, or 5 where goals are close to a limit"
+    )
     parser.add_argument("--seconds", type=float, help="of each round, where the case has no time of its own; 0.4")
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results, unless --quick or --only")
     parser.add_argument("--list", action="store_true", help="list the cases and contenders")
@@ -101,8 +103,12 @@ def is_there(contender: Contender, missing: dict[str, str]) -> bool:
     return not any(f"{contender.peer} ({LANGUAGES[language]})" in missing for language in contender.languages)
 
 
+def rounds_of(case: Case, options: argparse.Namespace) -> int:
+    return int(options.rounds or (QUICK_ROUNDS if options.quick else case.rounds))
+
+
 def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> dict[str, Any]:
-    """Outcomes by contender: the figures of each round, or the error that ended its part."""
+    """Outcomes by contender: the figures of each round, and the error that ended its part."""
     outcomes: dict[str, Any] = {contender.name: {"rounds": []} for contender in who}
     for _ in range(rounds):
         for contender in who:
@@ -112,10 +118,14 @@ def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> d
             options = {**case.options, **contender.options}
             shape = (1, 1) if contender.kind == "alone" else case.shape
             ask = Ask(contender.kind or case.kind, contender.peer, contender.languages, *shape, options)
+            begin = time.monotonic()
             try:
                 outcome["rounds"].append(measure(ask, seconds))
             except MeasurementError as error:
                 outcome["error"] = str(error)
+            took = time.monotonic() - begin
+            if took > seconds + longest_start(ask) and "error" not in outcome:
+                outcome["error"] = f"a round of {seconds:g} s took {took:.0f} s; it had {len(outcome['rounds'])}"
     return outcomes
 
 
@@ -167,9 +177,7 @@ def show_in_readme(text: str) -> None:
         README.write_text(before + mark + text + end + after)
 
 
-def run_all(
-    cases: list[Case], options: argparse.Namespace, missing: dict[str, str], seconds: float, rounds: int
-) -> dict[str, Any]:
+def run_all(cases: list[Case], options: argparse.Namespace, missing: dict[str, str], seconds: float) -> dict[str, Any]:
     """Outcomes by case and contender."""
     started = time.monotonic()
     results = {}
@@ -179,7 +187,7 @@ def run_all(
         who = [contender for contender in case.contenders if is_there(contender, missing)]
         who = [one for one in who if options.contenders is None or re.search(options.contenders, one.name)]
         length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds
-        results[case.name] = run_case(case, who, length, rounds)
+        results[case.name] = run_case(case, who, length, rounds_of(case, options))
     return results
 
 
@@ -192,17 +200,16 @@ def main() -> None:
             print(f"{case.name}: {', '.join(contender.name for contender in case.contenders)}")
         sys.exit(0 if cases else f"no case has {options.only!r} in its name")
     seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.4)
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else 3)
     missing = left_out(cases)
     busy = busy_percent()
     started = time.monotonic()
-    results = run_all(cases, options, missing, seconds, rounds)
+    results = run_all(cases, options, missing, seconds)
     run = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "busy_percent": busy,
         "seconds": seconds,
-        "rounds": rounds,
+        "rounds": min(rounds_of(case, options) for case in cases),
         "took_s": round(time.monotonic() - started),
         "left_out": missing,
         "results": results,
