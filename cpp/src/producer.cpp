@@ -7,6 +7,7 @@
 
 #include "crash_point.hpp"
 #include "frame_access.hpp"
+#include "past_caches.hpp"
 #include "queue_core.hpp"
 #include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
@@ -20,6 +21,7 @@ constexpr std::size_t kBatch = 64;  // frames reserved under one lock
 constexpr int kPausesForRoom = 64;  // between looks, which would delay the consumer's next store
 constexpr int kPausesForWindow = 16;
 constexpr std::int64_t kWindowNs = 2'000;
+constexpr std::size_t kPastCaches = 1024;  // bytes of a payload
 constexpr std::uint64_t kBytesPerNs = 4;  // of a consumer that does little but read, and from cold memory
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
@@ -107,7 +109,7 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
 // they are slower than the producers, that is tried ever less often.
 void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& timeout) {
   const Ring& ring = *core.ring();
-  const std::uint64_t used = ring.before_window(extent);
+  const std::uint64_t used = ring.far() ? 0 : ring.before_window(extent);
   if (used == 0 || core.spin_ns() == 0 || !core.window_waits.due()) return;
   const std::chrono::nanoseconds enough(kWindowNs + used / kBytesPerNs);
   const os::Deadline deadline(std::min(timeout.value_or(enough), enough));
@@ -176,6 +178,8 @@ inline void fill(QueueCore& core, ParticipantId me, const Place& place, const Fr
     const std::span<std::byte> payload(place.frame + extents.payload_offset, extents.payload_size);
     if (frame.write != nullptr) {
       frame.write(frame.source, payload);
+    } else if (payload.size() >= kPastCaches && ring.far()) {
+      copy_past_caches(payload.data(), frame.source, payload.size());
     } else {
       frame_access::copy(payload.data(), frame.source, payload.size());
     }
