@@ -133,11 +133,16 @@ std::uint64_t Codec<ImageView>::payload_size(const ImageView& image) {
   return image.encoding == ImageEncoding::kRaw ? image.row_bytes() * image.height : image.data.size();
 }
 
+std::optional<std::span<const std::byte>> Codec<ImageView>::bytes(const ImageView& image) {
+  if (image.encoding == ImageEncoding::kRaw && !image.is_packed()) return std::nullopt;
+  return image.data.first(payload_size(image));
+}
+
 void Codec<ImageView>::write(const ImageView& image, std::span<std::byte> out) {
   if (out.size() != payload_size(image)) throw InvalidArgument("an image changed while it was being written");
   if (out.empty()) return;
-  if (image.encoding != ImageEncoding::kRaw || image.is_packed()) {
-    std::memcpy(out.data(), image.data.data(), out.size());
+  if (const auto packed = bytes(image)) {
+    std::memcpy(out.data(), packed->data(), out.size());
     return;
   }
   const std::uint64_t row = image.row_bytes();

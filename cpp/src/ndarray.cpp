@@ -205,6 +205,11 @@ std::string Codec<NdView>::metadata(const NdView& view) {
   return text += "]}";
 }
 
+std::optional<std::span<const std::byte>> Codec<NdView>::bytes(const NdView& view) {
+  if (!view.is_c_contiguous()) return std::nullopt;
+  return std::span(view.data, view.nbytes());
+}
+
 void Codec<NdView>::write(const NdView& view, std::span<std::byte> out) {
   if (out.size() != view.nbytes() || view.strides.size() != view.shape.size()) {
     throw InvalidArgument("an array changed while it was being written");

@@ -18,7 +18,8 @@ inline void copy_past_caches(std::byte* to, const void* source, std::size_t size
   constexpr std::size_t kLine = 64;
   for (; size >= kLine; size -= kLine, to += kLine, from += kLine) {
     for (std::size_t at = 0; at < kLine; at += sizeof(__m128i)) {
-      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at)));
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at)));
     }
   }
   _mm_sfence();  // such stores are in no order, not even before a release

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "crash_point.hpp"
+#include "distance.hpp"
 #include "frame_access.hpp"
 #include "past_caches.hpp"
 #include "queue_core.hpp"
@@ -22,7 +23,7 @@ constexpr int kPausesForRoom = 64;  // between looks, which would delay the cons
 constexpr int kPausesForWindow = 16;
 constexpr std::int64_t kWindowNs = 2'000;
 constexpr std::size_t kPastCaches = 1024;  // bytes of a payload
-constexpr std::uint64_t kBytesPerNs = 4;  // of a consumer that does little but read, and from cold memory
+constexpr std::uint64_t kBytesPerNs = 4;   // of a consumer that does little but read, and from cold memory
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
@@ -44,7 +45,7 @@ struct ProducerCore final : QueueCore {
       : QueueCore(name, options, wire::kRoleProducer, {}),
         policy(options.policy),
         wait_for_consumer(options.wait_for_consumer),
-        limits{options.max_objects, options.policy == Policy::kDropOldest} {
+        limits{.max_objects = options.max_objects, .drop_oldest = options.policy == Policy::kDropOldest} {
     served = !wait_for_consumer;
     ordinary = served && limits.max_objects == 0;
     if (ring() == nullptr) throw Corrupt("queue '" + attachment().name() + "' has no ring; remove it with: shmlane rm");
@@ -57,6 +58,7 @@ struct ProducerCore final : QueueCore {
   std::atomic<bool> ordinary{false};     // served, and nothing limits a push but room
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
   Backoff window_waits;
+  Distance distance;
 };
 
 [[noreturn, gnu::cold]] void throw_moved_from() {
@@ -109,7 +111,7 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
 // they are slower than the producers, that is tried ever less often.
 void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& timeout) {
   const Ring& ring = *core.ring();
-  const std::uint64_t used = ring.far() ? 0 : ring.before_window(extent);
+  const std::uint64_t used = ring.before_window(extent);
   if (used == 0 || core.spin_ns() == 0 || !core.window_waits.due()) return;
   const std::chrono::nanoseconds enough(kWindowNs + used / kBytesPerNs);
   const os::Deadline deadline(std::min(timeout.value_or(enough), enough));
@@ -122,20 +124,22 @@ void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& ti
 }
 
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
-std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
-                           const Timeout& timeout, std::span<Place> out) {
+std::size_t reserve_or_wait(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
+                            const Timeout& timeout, std::span<Place> out) {
   if (!core.served.load(std::memory_order_relaxed)) [[unlikely]]
     wait_for_consumer(core, timeout);
   Ring& ring = *core.ring();
   const bool may_wait = core.policy == Policy::kBlock && !(timeout && timeout->count() <= 0);
-  if (may_wait) wait_for_window(core, extents[0].extent, timeout);
-  std::size_t done = ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
+  Limits limits = core.limits;
+  limits.windows = !core.distance.far();
+  if (may_wait && limits.windows) wait_for_window(core, extents[0].extent, timeout);
+  std::size_t done = ring.reserve(me, extents, limits, os::Deadline(no_wait), out);
   if (done != 0) [[likely]]
     return done;
   core.wanted.store(extents[0].extent, std::memory_order_relaxed);
   if (core.policy != Policy::kBlock) {
     core.reap_now_and_then(me, no_wait);
-    done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
+    done = ring.reserve(me, extents, limits, os::Deadline(kLockSlice), out);
     if (done == 0) {
       SHMLANE_CRASH_POINT("producer.drop_newest");
       atomic(core.participants().entry(id_index(me)).dropped).fetch_add(1, kRelaxed);
@@ -144,14 +148,21 @@ std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const
   }
   if (!may_wait) {
     core.reap_now_and_then(me, no_wait);
-    return ring.reserve(me, extents, core.limits, os::Deadline(no_wait), out);
+    return ring.reserve(me, extents, limits, os::Deadline(no_wait), out);
   }
   const auto attempt = [&] {
-    done = ring.reserve(me, extents, core.limits, os::Deadline(kLockSlice), out);
+    done = ring.reserve(me, extents, limits, os::Deadline(kLockSlice), out);
     return done != 0;
   };
   while (wait_for_room(core, extents[0].extent, timeout, attempt) == QueueCore::Waited::kCancelled) {
   }
+  return done;
+}
+
+std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
+                           const Timeout& timeout, std::span<Place> out) {
+  const std::size_t done = reserve_or_wait(core, me, extents, timeout, out);
+  if (done != 0) core.distance.look(core.participants(), out[0].position);
   return done;
 }
 
@@ -170,7 +181,7 @@ inline std::size_t reserve_batch(ProducerCore& core, ParticipantId me, std::span
 }
 
 // Fills a reserved frame and publishes it; a writer that throws leaves nothing behind.
-inline void fill(QueueCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
+inline void fill(ProducerCore& core, ParticipantId me, const Place& place, const FrameExtents& extents,
                  const Producer::Outgoing& frame) {
   Ring& ring = *core.ring();
   try {
@@ -178,7 +189,7 @@ inline void fill(QueueCore& core, ParticipantId me, const Place& place, const Fr
     const std::span<std::byte> payload(place.frame + extents.payload_offset, extents.payload_size);
     if (frame.write != nullptr) {
       frame.write(frame.source, payload);
-    } else if (payload.size() >= kPastCaches && ring.far()) {
+    } else if (payload.size() >= kPastCaches && core.distance.far()) {
       copy_past_caches(payload.data(), frame.source, payload.size());
     } else {
       frame_access::copy(payload.data(), frame.source, payload.size());
@@ -194,7 +205,7 @@ inline void fill(QueueCore& core, ParticipantId me, const Place& place, const Fr
 }
 
 // A writer that throws ends the batch: what is before it is published, what is behind it given back.
-void fill_all(QueueCore& core, ParticipantId me, std::span<const Place> places, const FrameExtents* extents,
+void fill_all(ProducerCore& core, ParticipantId me, std::span<const Place> places, const FrameExtents* extents,
               const Producer::Outgoing* frames) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     try {

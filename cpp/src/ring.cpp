@@ -59,8 +59,7 @@ std::size_t Ring::reserve(ParticipantId me, std::span<const FrameExtents> extent
   Position head = load_head(atomic(control_.tail).load(kRelaxed));
   std::size_t count = extents.size();
   if (limits.max_objects != 0) count = std::min(count, slots(me, head, extents[0].extent, limits, deadline));
-  distance_.look(participants_, head);
-  if (!far()) begin_window(head, extents[0].extent);
+  if (limits.windows) begin_window(head, extents[0].extent);
   std::uint64_t payload_bytes = 0;
   std::size_t done = 0;
   for (; done < count; ++done) {

@@ -29,7 +29,6 @@
 #include <string>
 
 #include "atomic.hpp"
-#include "distance.hpp"
 #include "function_ref.hpp"
 #include "lock.hpp"
 #include "participants.hpp"
@@ -89,8 +88,6 @@ class Ring {
   [[nodiscard]] std::uint64_t being_read() const noexcept;
   // Bytes in use where such a frame would cross the end of a window; 0 also if there are more than in a window.
   [[nodiscard]] std::uint64_t before_window(std::uint64_t extent) const noexcept;
-  // Whether consumers are so far away that payloads had better be written past the caches.
-  [[nodiscard]] bool far() const noexcept { return distance_.far(); }
 
   // Settles what a dead participant held and frees its entry: RESERVED -> ABANDONED, LEASED -> READY again, or FREE.
   // Idempotent, and may itself die at any step. False if somebody else was faster or the participant is alive.
@@ -196,7 +193,6 @@ class Ring {
   // What this handle remembers, so that the ordinary path divides nothing and reads no line that the other side writes.
   Position producers_lap_ = 0;    // where the lap began in which it last reserved; under producers_lock
   std::uint64_t window_end_ = 0;  // how far from there to go without another look at windows; under producers_lock
-  Distance distance_;
   Position consumers_lap_ = 0;    // in which it last acquired; under consumers_lock
   Position head_seen_ = 0;        // under consumers_lock
 };

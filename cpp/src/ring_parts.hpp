@@ -37,6 +37,7 @@ struct Contents {             // what is in the ring
 struct Limits {                   // what a producer asks for beyond room
   std::uint64_t max_objects = 0;  // waiting in the ring at most; 0: no limit
   bool drop_oldest = false;       // make room by dropping what nobody has taken yet
+  bool windows = true;            // begin again where a window ends (ring_window.hpp)
 };
 
 constexpr bool finished(wire::FrameState state) noexcept {

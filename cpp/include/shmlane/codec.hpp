@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,7 +33,8 @@ SHMLANE_EXPORT std::shared_ptr<const Metadata> parse_metadata(std::string_view t
 //   static void write(const T&, std::span<std::byte>)           exactly payload_size bytes, 64-byte aligned
 //   static T read(const Metadata&, std::span<const std::byte>)  checks every length; throws WrongType or Corrupt
 // and may have
-//   static std::span<const std::byte> bytes(const T&)           the payload, if it lies in memory just as it will cross
+//   static std::span<const std::byte> bytes(const T&)           the payload, if it lies in memory just as it will cross;
+//                                                               an optional one, if that is so of some objects only
 // Either half may be missing: a type that only goes out, or only comes in. What read() returns may borrow the payload.
 template <class T>
 struct Codec;
@@ -46,7 +48,7 @@ concept Encodable = requires(const T& object, std::span<std::byte> out) {
 
 template <class T>
 concept Contiguous = requires(const T& object) {
-  { Codec<T>::bytes(object) } -> std::convertible_to<std::span<const std::byte>>;
+  { Codec<T>::bytes(object) } -> std::convertible_to<std::optional<std::span<const std::byte>>>;
 };
 
 template <class T>

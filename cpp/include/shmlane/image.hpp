@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,6 +61,7 @@ struct SHMLANE_EXPORT Codec<ImageView> {
   static std::string metadata(const ImageView& image);
   static std::uint64_t payload_size(const ImageView& image);
   static void write(const ImageView& image, std::span<std::byte> out);
+  static std::optional<std::span<const std::byte>> bytes(const ImageView& image);
   static ImageView read(const Metadata& metadata, std::span<const std::byte> payload);
 };
 

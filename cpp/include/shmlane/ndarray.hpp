@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <string>
@@ -118,6 +119,7 @@ struct SHMLANE_EXPORT Codec<NdView> {
   static std::string metadata(const NdView& view);
   static std::uint64_t payload_size(const NdView& view) { return view.nbytes(); }
   static void write(const NdView& view, std::span<std::byte> out);
+  static std::optional<std::span<const std::byte>> bytes(const NdView& view);
   static NdView read(const Metadata& metadata, std::span<const std::byte> payload);
 };
 

@@ -112,6 +112,9 @@ struct Codec<cv::Mat> {
   static std::string metadata(const cv::Mat& mat) { return Codec<ImageView>::metadata(image_view(mat)); }
   static std::uint64_t payload_size(const cv::Mat& mat) { return Codec<ImageView>::payload_size(image_view(mat)); }
   static void write(const cv::Mat& mat, std::span<std::byte> out) { Codec<ImageView>::write(image_view(mat), out); }
+  static std::optional<std::span<const std::byte>> bytes(const cv::Mat& mat) {
+    return Codec<ImageView>::bytes(image_view(mat));
+  }
   static cv::Mat read(const Metadata& metadata, std::span<const std::byte> payload);
 };
 
@@ -121,6 +124,9 @@ struct Codec<Compressed> {
   static std::string metadata(const Compressed& image) { return Codec<ImageView>::metadata(image.view()); }
   static std::uint64_t payload_size(const Compressed& image) { return Codec<ImageView>::payload_size(image.view()); }
   static void write(const Compressed& image, std::span<std::byte> out) { Codec<ImageView>::write(image.view(), out); }
+  static std::optional<std::span<const std::byte>> bytes(const Compressed& image) {
+    return Codec<ImageView>::bytes(image.view());
+  }
 };
 
 inline Compressed::Compressed(const cv::Mat& mat, ImageEncoding encoding, int quality) : facts_(image_view(mat)) {

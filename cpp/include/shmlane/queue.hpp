@@ -144,13 +144,11 @@ class SHMLANE_EXPORT Producer : public QueueHandle {
   template <class T>
   static Outgoing outgoing(std::string_view metadata, const T& object) {
     if constexpr (Contiguous<T>) {
-      const std::span<const std::byte> bytes = Codec<T>::bytes(object);
-      return {metadata, bytes.size(), bytes.data(), nullptr};
-    } else {
-      return {metadata, Codec<T>::payload_size(object), &object, [](const void* source, std::span<std::byte> out) {
-                Codec<T>::write(*static_cast<const T*>(source), out);
-              }};
+      const std::optional<std::span<const std::byte>> bytes = Codec<T>::bytes(object);
+      if (bytes) return {metadata, bytes->size(), bytes->data(), nullptr};
     }
+    return {metadata, Codec<T>::payload_size(object), &object,
+            [](const void* source, std::span<std::byte> out) { Codec<T>::write(*static_cast<const T*>(source), out); }};
   }
 };
 
