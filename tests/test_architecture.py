@@ -11,12 +11,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 CPP_FLOORS = [
-    ["os/*", "error", "log", "export", "wire*", "atomic", "crash_point", "function_ref", "utf8", "options", "sizes"],
+    [
+        "os/*",
+        "error",
+        "log",
+        "export",
+        "wire*",
+        "atomic",
+        "crash_point",
+        "function_ref",
+        "utf8",
+        "options",
+        "sizes",
+        "past_caches",
+    ],
     ["segment", "participants", "frame*", "codec", "json_text"],
     ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields", "cuda_placement"],
     ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*", "write_lock"],
     ["array_*", "shared_copy", "stream", "stream_*", "tensor*"],
-    ["queue", "queue_core", "producer", "consumer", "inspect", "sent_frame"],
+    ["queue", "queue_core", "producer", "consumer", "distance", "inspect", "sent_frame"],
     ["cuda", "cuda_allocation", "cuda_stream", "cuda/*"],
     ["opencv_views", "opencv"],
 ]
