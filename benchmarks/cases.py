@@ -87,7 +87,7 @@ def cpp_throughput() -> Iterator[Case]:
         figures = (figure_of(size), *(("cpu_ns",) if size in ("64 B", LARGE) else ()))
         who = (*contenders, limit("one-copy"), *CPP_PEERS)
         quick = size in ("64 B", "4 KiB", "64 KiB", LARGE)
-        rounds = 3 if size in SMALL else MORE_ROUNDS
+        rounds = MORE_ROUNDS if size in ("4 KiB", "64 KiB", LARGE) else 3
         yield Case(f"C++ {size} 1x1", "throughput", "throughput", figures, who, options, quick=quick, rounds=rounds)
 
 
