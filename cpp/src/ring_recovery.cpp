@@ -138,13 +138,20 @@ std::uint64_t Ring::payload_in_state(Position position, FrameState state) const 
   return std::min(atomic(header_at(position).payload_size).load(kRelaxed), capacity_);
 }
 
+// At `read`, which does not pass a reservation, even if it was skipped; or behind a PAD there, which consumers step over
+// only when they take the next frame.
 std::uint64_t Ring::being_written() const noexcept {
-  const Position scan = atomic(control_.scan).load(kRelaxed);
-  return scan == atomic(control_.head.value).load(kRelaxed) ? 0 : payload_in_state(scan, FrameState::kReserved);
+  const Position head = atomic(control_.head.value).load(kAcquire);
+  Position first = atomic(control_.read.value).load(kRelaxed);
+  if (first == head || first % wire::kAlignment != 0) return 0;
+  if (control_at(first).state == FrameState::kPad) first += capacity_ - offset(first);
+  return first == head ? 0 : payload_in_state(first, FrameState::kReserved);
 }
 
+// At the tail, or behind it: producers move it only when that is worth it.
 std::uint64_t Ring::being_read() const noexcept {
-  return payload_in_state(atomic(control_.tail).load(kRelaxed), FrameState::kLeased);
+  const Position oldest = oldest_lease(atomic(control_.read.value).load(kAcquire));
+  return payload_in_state(oldest, FrameState::kLeased);
 }
 
 // Under the lock nobody overwrites what lies behind `read`, whoever attaches meanwhile.
