@@ -4,8 +4,10 @@
 #include <random>
 #include <set>
 
+#include "ring.hpp"
 #include "shmlane/queue.hpp"
 #include "support/payloads.hpp"
+#include "support/raw_segment.hpp"
 #include "support/shm.hpp"
 
 namespace {
@@ -111,6 +113,38 @@ TEST_CASE_FIXTURE(ShmTest,
   CHECK(producer.try_push(std::span(object)) == PushResult::kFull);
   CHECK(producer.stat().used == 4 * kWindow);
   while (consumer.try_pop()) continue;
+}
+
+TEST_CASE_FIXTURE(ShmTest,
+                  "who waits sees how much is being written or read: behind a PAD, and where a look went past it") {
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 4 * kWindow}});
+  const raw::Segment memory(name());
+  const shmlane::Participants table(memory.header(), &memory.entry(0), -1);
+  const shmlane::Ring ring(memory.header(), memory.control(), memory.bytes() + shmlane::wire::kBodyOffset, 4 * kWindow,
+                           table, name());
+  const std::vector<std::byte> object(payload_for(kWindowFrame));
+  for (std::size_t i = 0; i < kFramesOfWindow; ++i) {
+    REQUIRE(producer.try_push(std::span(object)) == PushResult::kPushed);
+    CHECK(consumer.try_pop());
+  }
+  CHECK(ring.being_written() == 0);
+  {
+    auto reservation = producer.reserve(kBytes, object.size(), shmlane::no_wait);
+    REQUIRE(reservation);
+    CHECK(ring.being_written() == object.size());
+    CHECK_FALSE(consumer.try_pop());  // the look that steps over the PAD, and past the reservation
+    CHECK(ring.being_written() == object.size());
+    reservation->commit();
+  }
+  CHECK(ring.being_written() == 0);
+  CHECK(ring.being_read() == 0);
+  {
+    const auto lease = consumer.try_acquire();
+    REQUIRE(lease);
+    CHECK(ring.being_read() == object.size());
+  }
+  CHECK(ring.being_read() == 0);
 }
 
 // Random work of several handles in one process, so that there is one right answer to each call.
