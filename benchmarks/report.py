@@ -6,6 +6,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cases import Case
@@ -93,9 +94,7 @@ def rows(cases: Iterable[Case], results: dict[str, Any]) -> list[Row]:
 
 
 def _row(case: Case, contender: str, figure: str, results: dict[str, Any]) -> Row:
-    def look(name: str, who: str, what: str) -> list[float]:
-        return by_round(results, name, who, what)
-
+    look = partial(by_round, results)
     variant = contender.removeprefix("shmlane").strip()
     title = ", ".join(part for part in (case.name, variant, TITLES.get(figure)) if part)
     mine = median(results, case.name, contender, figure)

@@ -52,6 +52,15 @@ def test_a_missed_goal_is_told_as_not_met(load: Load) -> None:
     assert [(row.shmlane, row.met) for row in report.rows([case], failed)] == [("it died", "not measured")]
 
 
+def test_a_goal_is_held_against_the_ratios_within_rounds(load: Load) -> None:
+    cases, report = load("cases"), load("report")
+    case = next(case for case in cases.all_cases() if case.name == "C++ 64 B 2x2")
+    rounds = {"shmlane": [3e6, 3e6, 1.6e6], "boost": [1e6, 2.5e6, 1e6]}  # goal 1.5; the medians' ratio would be 3
+    results = {case.name: {name: {"rounds": [{"objects_per_s": v} for v in values]} for name, values in rounds.items()}}
+    (row,) = report.rows([case], results)
+    assert (row.goal, row.met) == ("≥ 1.5 x boost: 1.6", "met")
+
+
 def test_the_layout_of_the_board_is_the_same_in_both_languages(load: Load) -> None:
     harness = load("harness")
     text = (BENCHMARKS / "cpp/board.hpp").read_text()
