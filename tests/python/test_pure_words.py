@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from shmlane import Producer, stream, tensor
+from shmlane import Producer, _pure, errors, stream, tensor
 from shmlane._pure.os import futex
 from shmlane._pure.os.futex import FutexWord
 
@@ -100,3 +101,24 @@ def test_nobody_sleeps_on_a_word_that_has_changed(words: Words, wait: object) ->
     memory[1] = 8
     assert wait(all_of_them, time.monotonic_ns() + PATIENCE_NS)  # type: ignore[operator]
     assert futex.wait(all_of_them[1], time.monotonic_ns() + PATIENCE_NS)
+
+
+@pytest.mark.parametrize("backend", ["pure"], indirect=True)
+def test_who_waits_sees_what_is_written_or_read_behind_a_pad_and_where_a_look_went_past_it(name: str) -> None:
+    metadata, size = b'{"type":"bytes"}', 3000
+    with contextlib.closing(_pure.Producer(name, capacity=4096)) as tx, contextlib.closing(_pure.Consumer(name)) as rx:
+        ring = tx._core.ring
+        tx.reserve(metadata, 2000, 0).commit()
+        assert rx.acquire(0) is not None  # and given back at once
+        assert ring.being_written() == 0
+        reservation = tx.reserve(metadata, size, 0)  # fits only behind a PAD
+        assert ring.being_written() == size
+        with pytest.raises(errors.Empty):  # the look that steps over the PAD, and past the reservation
+            rx.acquire(0)
+        assert ring.being_written() == size
+        reservation.commit()
+        assert ring.being_written() == ring.being_read() == 0
+        lease = rx.acquire(0)
+        assert ring.being_read() == size
+        del lease
+        assert ring.being_read() == 0

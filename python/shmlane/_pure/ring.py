@@ -266,13 +266,21 @@ class Ring(Room, Recovery):
         return read - tail >= min(head - tail, max(extent, min(self.capacity // 4, _WORTHWHILE)))
 
     def being_written(self) -> int:
-        """Bytes that somebody is writing at the very place that a consumer waits for."""
-        scan = self._control[SCAN]
-        return 0 if scan == self._control[HEAD] else self._payload_in_state(scan, RESERVED)
+        """Bytes that somebody is writing at the very place that a consumer waits for.
+
+        That is at ``read``, which does not pass a reservation, even if it was skipped; or behind a PAD there, which
+        consumers step over only when they take the next frame.
+        """
+        head, first = self._control[HEAD], self._control[READ]
+        if first == head or first % ALIGNMENT:
+            return 0
+        if self.state_at(first) == PAD:
+            first = (first + self.capacity - first % self.capacity) & MASK
+        return 0 if first == head else self._payload_in_state(first, RESERVED)
 
     def being_read(self) -> int:
-        """Bytes that somebody is reading at the very place that a producer waits for."""
-        return self._payload_in_state(self._control[TAIL], LEASED)
+        """Bytes that somebody is reading at the very place that a producer waits for: at the tail, or behind it."""
+        return self._payload_in_state(self._oldest_lease(self._control[READ]), LEASED)
 
     def _payload_in_state(self, position: int, state: int) -> int:
         if position % ALIGNMENT or self.state_at(position) != state:
