@@ -55,6 +55,11 @@ void Ring::reclaim() {
   if (read - old_tail > capacity_ || (old_tail | read) % wire::kAlignment != 0)
     corrupt("read is not between tail and head");
   Position tail = std::max(old_tail, oldest_lease(read));
+#if defined(SHMLANE_TSAN)
+  // To the sanitizer a word has one address, but the consumers of a process have a mapping of their own: on this one it
+  // sees an order between two threads' writes to one place only if the second looks at the word of the first one's frame.
+  for (Position at = old_tail; at != tail; at += extent_at(at, tail)) static_cast<void>(control_at(at));
+#endif
   while (tail != read && finished(control_at(tail).state)) tail += extent_at(tail, read);
   if (tail == old_tail) return;
   SHMLANE_CRASH_POINT("ring.reclaim.tail");
