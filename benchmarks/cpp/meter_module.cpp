@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench_meter: how Python workers read every byte of an object and count it, by the same code as C++ workers.
 #define PY_SSIZE_T_CLEAN
+#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
 #include <Python.h>
+#include <numpy/arrayobject.h>
 #include <unistd.h>
 
 #include <exception>
@@ -29,7 +31,16 @@ PyObject* attach(PyObject*, PyObject* arguments) {
   Py_RETURN_NONE;
 }
 
+// The bytes of a contiguous array without a detour through the buffer protocol, which takes NumPy 0.1 us.
 PyObject* count(PyObject*, PyObject* object) {
+  if (PyArray_CheckExact(object)) {
+    auto* const array = reinterpret_cast<PyArrayObject*>(object);
+    if (PyArray_IS_C_CONTIGUOUS(array)) {
+      bench::count(*meter, {static_cast<const std::byte*>(PyArray_DATA(array)),
+                            static_cast<std::size_t>(PyArray_NBYTES(array))});
+      Py_RETURN_NONE;
+    }
+  }
   Py_buffer view;
   if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) != 0) return nullptr;
   bench::count(*meter, {static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)});
@@ -56,4 +67,7 @@ PyModuleDef definition = {
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit_bench_meter() { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit_bench_meter() {
+  import_array();
+  return PyModule_Create(&definition);
+}

@@ -15,8 +15,9 @@ namespace shmlane::bindings {
 
 void bind_reservation(py::module_& module);
 void bind_lease(py::module_& module);
+void bind_lease_handle(py::module_& module);
 void bind_producer(py::module_& module);  // needs Reservation
-void bind_consumer(py::module_& module);  // needs Lease
+void bind_consumer(py::module_& module);  // needs Lease and LeaseHandle
 void bind_stdio(py::module_& module);     // StdioWriter, StdioReader
 void bind_stream(py::module_& module);    // Stream, WriteView, LiveView
 void bind_tensor(py::module_& module);    // Tensor, TensorMemory
@@ -27,6 +28,11 @@ void route_log();                         // the core's log to logging
 
 // A Lease for Python, as a new reference.
 PyObject* give_lease(Lease lease);
+// Its properties of these names, as new references; nullptr with an error set.
+PyObject* array_of(PyObject* lease);
+PyObject* plain_array_of(PyObject* lease);
+// A Lease within an instance of `type`, which has LeaseHandle as its first base, as a new reference.
+PyObject* give_handle(PyObject* type, PyObject* context, Lease lease);
 
 py::dict to_dict(const Counters& counters);
 py::dict to_dict(const QueueStat& stat);

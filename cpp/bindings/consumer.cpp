@@ -32,20 +32,35 @@ std::optional<Lease> acquire(Consumer& consumer, const Timeout& timeout) {
   return *std::move(taken);
 }
 
-// A method that takes one frame within `timeout` and gives convert(lease), or None at the end of stream.
+// Takes one frame within `timeout` and gives convert(lease), or None at the end of stream.
+template <class Convert>
+PyObject* take_one(PyObject* self, PyObject* timeout, Convert&& convert) {
+  std::optional<Lease> lease = acquire(instance_of<Consumer>(self), to_timeout(timeout));
+  return lease ? convert(*std::move(lease)) : py::none().release().ptr();
+}
+
+// A method that does so.
 template <class Convert>
 PyObject* take(const char* method, PyObject* self, const Call& call, Convert&& convert) {
-  return guarded([&]() -> PyObject* {
+  return guarded([&] {
     static constexpr std::array kNames = {"timeout"};
     std::array<PyObject*, 1> slots = {Py_None};
     call.unpack(method, kNames, slots, 0);
-    std::optional<Lease> lease = acquire(instance_of<Consumer>(self), to_timeout(slots[0]));
-    return lease ? convert(*std::move(lease)) : py::none().release().ptr();
+    return take_one(self, slots[0], std::forward<Convert>(convert));
   });
 }
 
 PyObject* acquire_lease(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
   return take("acquire", self, {arguments, count, keywords}, &give_lease);
+}
+
+PyObject* acquire_as(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+  return guarded([&] {
+    static constexpr std::array kNames = {"type", "context", "timeout"};
+    std::array<PyObject*, 3> slots = {nullptr, nullptr, Py_None};
+    Call{arguments, count, keywords}.unpack("acquire_as", kNames, slots, 2);
+    return take_one(self, slots[2], [&](Lease&& lease) { return give_handle(slots[0], slots[1], std::move(lease)); });
+  });
 }
 
 PyObject* pop_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -108,6 +123,9 @@ void bind_consumer(py::module_& module) {
   static PyMethodDef raw_methods[] = {
       raw_method("acquire", &acquire_lease,
                  "acquire($self, timeout=None)\n--\n\nThe next frame in place; None at the end of stream."),
+      raw_method("acquire_as", &acquire_as,
+                 "acquire_as($self, type, context, timeout=None)\n--\n\n"
+                 "The next frame in place, within an instance of that class; None at the end of stream."),
       raw_method("pop_plain", &pop_plain,
                  "pop_plain($self, timeout=None)\n--\n\n"
                  "The next object, copied out, if it is plain; else its Lease; None at the end of stream."),

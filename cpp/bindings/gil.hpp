@@ -13,8 +13,9 @@ namespace shmlane::bindings {
 
 namespace py = pybind11;
 
-// Copies larger than this let other threads run meanwhile.
-inline constexpr std::size_t kCopyUnderGil = 16 * 1024;
+// Copies larger than this let other threads run meanwhile. Letting the lock go and taking it again costs a tenth of a
+// microsecond where nobody wants it, and up to the interpreter's switch interval, 5 ms, where somebody does.
+inline constexpr std::size_t kCopyUnderGil = 256 * 1024;
 
 inline bool finalizing() noexcept {
 #if PY_VERSION_HEX >= 0x030d0000

@@ -43,23 +43,8 @@ PyObject* get_nbytes(PyObject* self, void*) {
   return guarded([&] { return PyLong_FromSize_t(lease_of(self).payload().size()); });
 }
 
-PyObject* get_plain_array(PyObject* self, void*) {
-  return guarded([&] {
-    const Lease& lease = lease_of(self);
-    PyObject* const array = view_array({lease.metadata_text(), lease.payload()}, self);
-    return array != nullptr ? array : py::none().release().ptr();
-  });
-}
-
-PyObject* get_array(PyObject* self, void*) {
-  return guarded([&] {
-    const Lease& lease = lease_of(self);
-    const FrameView frame{lease.metadata_text(), lease.payload()};
-    PyObject* array = view_bytes(frame, self);
-    if (array == nullptr) array = view_array(frame, self);
-    return array != nullptr ? array : py::none().release().ptr();
-  });
-}
+PyObject* get_plain_array(PyObject* self, void*) { return plain_array_of(self); }
+PyObject* get_array(PyObject* self, void*) { return array_of(self); }
 
 std::array properties = {
     PyGetSetDef{"metadata", &get_metadata, nullptr, "The frame's metadata, as bytes.", nullptr},
@@ -94,6 +79,24 @@ PyObject* give_lease(Lease lease) {
   if (self == nullptr) throw py::error_already_set();
   new (&lease_of(self)) Lease(std::move(lease));
   return self;
+}
+
+PyObject* plain_array_of(PyObject* lease) {
+  return guarded([&] {
+    const Lease& held = lease_of(lease);
+    PyObject* const array = view_array({held.metadata_text(), held.payload()}, lease);
+    return array != nullptr ? array : py::none().release().ptr();
+  });
+}
+
+PyObject* array_of(PyObject* lease) {
+  return guarded([&] {
+    const Lease& held = lease_of(lease);
+    const FrameView frame{held.metadata_text(), held.payload()};
+    PyObject* array = view_bytes(frame, lease);
+    if (array == nullptr) array = view_array(frame, lease);
+    return array != nullptr ? array : py::none().release().ptr();
+  });
 }
 
 void bind_lease(py::module_& module) {

@@ -14,6 +14,7 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   route_log();
   bind_reservation(module);
   bind_lease(module);
+  bind_lease_handle(module);
   bind_producer(module);
   bind_consumer(module);
   bind_stdio(module);

@@ -32,16 +32,19 @@ class BoundProducer : public Producer {
   throw Full("no room" + describe_wait(timeout) + ": " + producer.why_full());
 }
 
-// Calls `push(timeout)`; first, if the copy is short, without waiting under the interpreter's lock: letting that go
-// costs more than the push. `blocked(result)` says that nothing was done.
+// Calls `push(timeout)`; first, if the copy is short, under the interpreter's lock and only as long as a wait spins:
+// letting the lock go costs more than such a push. `blocked(result)` says that nothing was done.
 template <class Push, class Blocked>
-auto push_or_wait(std::uint64_t size, const Timeout& timeout, Push&& push, Blocked&& blocked) {
+auto push_or_wait(const Producer& producer, std::uint64_t size, const Timeout& timeout, Push&& push,
+                  Blocked&& blocked) {
   if (size <= kCopyUnderGil) {
+    const std::chrono::nanoseconds brief = producer.spin_time();
+    const bool patient = !timeout || *timeout > brief;
     try {
-      const auto result = push(Timeout(no_wait));
-      if (!blocked(result) || timeout == no_wait) return result;
+      const auto result = push(patient ? Timeout(brief) : timeout);
+      if (!blocked(result) || !patient) return result;
     } catch (const NoConsumers&) {
-      if (timeout == no_wait) throw;
+      if (!patient) throw;
     }
   }
   const GilReleased released;
@@ -50,7 +53,7 @@ auto push_or_wait(std::uint64_t size, const Timeout& timeout, Push&& push, Block
 
 PushResult push_frame(Producer& producer, const Producer::Outgoing& frame, const Timeout& timeout) {
   return push_or_wait(
-      frame.payload_size, timeout,
+      producer, frame.payload_size, timeout,
       [&](const Timeout& limit) {
         return producer.push_frame(frame.metadata, frame.payload_size, limit, frame.source, frame.write);
       },
@@ -78,7 +81,7 @@ std::size_t push_frames(Producer& producer, const std::vector<Producer::Outgoing
   std::uint64_t size = 0;
   for (const auto& frame : frames) size += frame.payload_size;
   return push_or_wait(
-      size, timeout, [&](const Timeout& limit) { return producer.push_frames(frames, limit); },
+      producer, size, timeout, [&](const Timeout& limit) { return producer.push_frames(frames, limit); },
       [](std::size_t pushed) { return pushed == 0; });
 }
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 NAMES: Final = {
     "WIRE_VERSION": (),
     "Producer": ("push_plain", "push_plain_many", "push", "reserve"),
-    "Consumer": ("acquire", "pop_plain", "pop_plain_many"),
+    "Consumer": ("acquire", "acquire_as", "pop_plain", "pop_plain_many"),
     "Reservation": ("nbytes", "open", "commit", "abort"),
     "Lease": ("metadata", "attempt", "nbytes", "plain_array", "array"),
+    "LeaseHandle": (),
     "StdioWriter": ("write", "end"),
     "StdioReader": ("read", "offset"),
     "Stream": (

@@ -3,12 +3,12 @@
 
 Both backends have exactly these names (see ``_backend.py``).
 Time-outs are seconds; ``None`` waits for ever, ``0`` does not wait.
-Handles may be shared by threads; the GIL is released in every wait and in every copy of more than a few KiB.
+Handles may be shared by threads; the GIL is released in every wait that is longer than a spin, and in long copies.
 Errors are the classes of ``shmlane.errors``.
 """
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from numpy.typing import NDArray
 from typing_extensions import Buffer
@@ -54,6 +54,17 @@ class Lease:
     def array(self) -> NDArray[Any] | None:
         """As ``plain_array``, and of bytes as uint8, too; None for anything else, or if there are no bytes."""
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class LeaseHandle:
+    """The first base of ``shmlane.Lease``: has its fields, and may have quicker ways for its methods."""
+
+    _native: Lease | None
+    """None once released."""
+    _context: Any
+    _object: Any
+    """Decoded; None before."""
+
+_Handled = TypeVar("_Handled", bound=LeaseHandle)
 
 class _Handle:
     @property
@@ -116,6 +127,8 @@ class Consumer(_Handle):
     ) -> None: ...
     def acquire(self, timeout: float | None = None) -> Lease | None:
         """The next frame in place; None at the end of stream. Raises Empty."""
+    def acquire_as(self, type: type[_Handled], context: Any, timeout: float | None = None) -> _Handled | None:  # noqa: A002
+        """As ``acquire``, within an instance of that class, with that context."""
     def pop_plain(self, timeout: float | None = None) -> Any:
         """The next object, copied out, if it is a bytes, text or plain ndarray; else its Lease; None at the end."""
     def pop_plain_many(self, max: int, timeout: float | None = None) -> list[Any]:  # noqa: A002

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .codec import Context, Metadata, Take, Undecodable, parse_metadata
+from .codec import Metadata, Take, Undecodable, parse_metadata
 from .codecs.image import view_pixels
 from .codecs.ndarray import view_array
 from .errors import Closed, UnsupportedType, WrongType
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
     from . import _native
 
+    _Fields = _native.LeaseHandle
+else:
+    _Fields = object  # the backend's handle is the base of lease_class(), once there is a backend
 
-class Lease:
+
+class Lease(_Fields):
     """An object that stays in the ring. ``release``, or the end of the ``with``, ends the use of this handle.
 
     Views (``payload``, ``array``, and what ``object`` gives) keep the place in the ring until the last of them dies, in
@@ -27,12 +32,7 @@ class Lease:
     Closed. Not thread-safe.
     """
 
-    __slots__ = ("__weakref__", "_context", "_native", "_object")
-
-    def __init__(self, native: _native.Lease, context: Context) -> None:
-        self._native: _native.Lease | None = native
-        self._context = context
-        self._object: Any = None
+    __slots__ = ()
 
     def _held(self) -> _native.Lease:
         if self._native is None:
@@ -109,3 +109,9 @@ class Lease:
 
     def __repr__(self) -> str:
         return "<Lease released>" if self._native is None else f"<Lease of {self._native.nbytes} bytes>"
+
+
+@functools.cache
+def lease_class(handle: type[_native.LeaseHandle]) -> type[Lease]:
+    """``Lease`` upon that base, which has its fields, and may have quicker ways for what is most used."""
+    return type("Lease", (handle, Lease), {"__slots__": (), "__module__": __name__, "__doc__": Lease.__doc__})

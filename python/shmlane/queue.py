@@ -18,7 +18,7 @@ from .cuda_reservation import CudaReservation, push_slots
 from .cuda_reservation import reserve as reserve_cuda
 from .errors import Error, InvalidArgument
 from .handle import Handle
-from .lease import Lease
+from .lease import Lease, lease_class
 from .registry import Registry
 from .reservation import Reservation
 from .sizes import parse_size
@@ -248,6 +248,7 @@ class Consumer(Handle):
             "unlink": unlink,
         }
         self._lease_type = _backend.active.Lease
+        self._lease_class = lease_class(_backend.active.LeaseHandle)
         self._last: tuple[bytes, Metadata] = (b"", {})
         self._open(_backend.active.Consumer, name, ring, {"pickle": pickle, "device": device, "registry": registry})
 
@@ -297,8 +298,7 @@ class Consumer(Handle):
 
     def acquire(self, timeout: float | None = None) -> Lease | None:
         """The next object where it lies in the ring; None at the end of stream. Raises Empty, Closed."""
-        lease = self._native.acquire(timeout)
-        return None if lease is None else Lease(lease, self._context)
+        return self._native.acquire_as(self._lease_class, self._context, timeout)
 
     def try_acquire(self) -> Lease | None:
         """As ``acquire``, without waiting."""

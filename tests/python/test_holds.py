@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shmlane import AsImage, Consumer, Producer, errors
+from shmlane import AsImage, Consumer, Lease, Producer, errors
 
 
 def is_mapped(address: int, name: str) -> bool:
@@ -303,3 +303,17 @@ def test_nothing_keeps_a_lease_alive_behind_its_user_s_back(name: str) -> None:
         gone = weakref.ref(lease.object[0])
         lease.release()
         assert gone() is None
+
+
+def test_a_lease_that_its_object_refers_to_is_collected(name: str, backend: ModuleType) -> None:
+    with Producer(name) as tx, Consumer(name) as rx:
+        tx.push([1, 2])
+        lease = rx.acquire()
+        assert isinstance(lease, Lease)
+        lease.object.append(lease)
+        gone = weakref.ref(lease)
+        del lease
+        assert holds(backend, name) == ["leased"]
+        gc.collect()
+        assert gone() is None
+        assert holds(backend, name) == []

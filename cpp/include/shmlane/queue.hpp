@@ -86,6 +86,8 @@ class SHMLANE_EXPORT QueueHandle {
   // Waits until done(), asked whenever a frame was given back; reaps the dead meanwhile. False on time-out or
   // cancel_wait(). Throws Closed, and what done() throws.
   bool wait_for_releases(const std::function<bool()>& done, Timeout timeout = forever);
+  // How long a wait spins before it sleeps, if nothing large is in the way; zero where it sleeps at once.
+  [[nodiscard]] std::chrono::nanoseconds spin_time() const;
 
  protected:
   QueueHandle() = default;

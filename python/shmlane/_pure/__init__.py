@@ -4,7 +4,7 @@
 from .arrays import list_streams, list_tensors, unlink_stream, unlink_tensor
 from .consumer import Consumer
 from .frame import make_frame, parse_frame
-from .holds import Lease, Reservation
+from .holds import Lease, LeaseHandle, Reservation
 from .inspect import (
     has_membarrier,
     inspect_segment,
@@ -23,6 +23,7 @@ __all__ = [
     "WIRE_VERSION",
     "Consumer",
     "Lease",
+    "LeaseHandle",
     "Producer",
     "Reservation",
     "StdioReader",

@@ -14,7 +14,7 @@ from . import plain, wire
 from .arguments import describe_wait, queue_options, to_choice, to_timeout, to_unsigned
 from .core import Use
 from .handle import QueueHandle
-from .holds import Lease, make_lease
+from .holds import Lease, LeaseHandle, make_lease
 from .os import clock
 from .participants import ParticipantPolicy
 from .queue_core import QueueCore, Waited
@@ -74,6 +74,11 @@ class Consumer(QueueHandle):
         """The next frame in place; None at the end of stream. Raises Empty."""
         taken = self._take_each(1, to_timeout(timeout), self._give_lease)
         return taken[0] if taken else None
+
+    def acquire_as(self, type: type[LeaseHandle], context: Any, timeout: float | None = None) -> Any:  # noqa: A002
+        """As ``acquire``, within an instance of that class, with that context."""
+        lease = self.acquire(timeout)
+        return None if lease is None else type(lease, context)
 
     def pop_plain(self, timeout: float | None = None) -> Any:
         """The next object, copied out, if it is plain; else its Lease; None at the end of stream."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 from ..errors import TooLarge
 from . import wire
@@ -37,6 +37,17 @@ class Lease(Hold):
         """There is no short way to an array here."""
 
     array = plain_array
+
+
+class LeaseHandle:
+    """The fields of ``shmlane.Lease``, whose first base this is."""
+
+    __slots__ = ("__weakref__", "_context", "_native", "_object")
+
+    def __init__(self, native: Lease, context: Any) -> None:
+        self._native: Lease | None = native
+        self._context = context
+        self._object: Any = None
 
 
 def make_lease(core: QueueCore, ring: Ring, me: int, place: Place, extents: FrameExtents, metadata: bytes) -> Lease:
