@@ -8,10 +8,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
 
 #include "os/clock.hpp"
 #include "participants.hpp"
 #include "ring_parts.hpp"
+#include "shmlane/error.hpp"
 
 namespace shmlane {
 
@@ -19,12 +23,28 @@ namespace shmlane {
 // other's votes, no more.
 class Distance {
  public:
+  enum class Asked : std::uint8_t { kMeasure, kNear, kFar };
+
+  // What the environment asks for by SHMLANE_DISTANCE. Throws InvalidArgument.
+  [[nodiscard]] static Asked asked() {
+    const char* const value = ::secure_getenv("SHMLANE_DISTANCE");
+    const std::string_view word = value == nullptr ? "" : value;
+    if (word == "near") return Asked::kNear;
+    if (word == "far") return Asked::kFar;
+    if (word.empty()) return Asked::kMeasure;
+    throw InvalidArgument("SHMLANE_DISTANCE is '" + std::string(word) +
+                          "'; it must be 'near' or 'far', or not there, and it is measured");
+  }
+
+  explicit Distance(Asked asked = Asked::kMeasure) noexcept
+      : measured_(asked == Asked::kMeasure), far_(asked == Asked::kFar) {}
+
   [[nodiscard]] bool far() const noexcept { return far_.load(kRelaxed); }
 
   // Now and then while the ring moves on: fetches the count of what a consumer took. If that has changed since the last
   // look, then the line came from the consumer's cache.
   void look(const Participants& participants, Position head) noexcept {
-    if (head - looked_at_.load(kRelaxed) < kBetween) return;
+    if (!measured_ || head - looked_at_.load(kRelaxed) < kBetween) return;
     looked_at_.store(head, kRelaxed);
     const unsigned index = index_.load(kRelaxed);
     const std::int64_t begin = os::monotonic_ns();
@@ -58,7 +78,8 @@ class Distance {
     return atomic(participants.entry(index).popped).load(kAcquire);
   }
 
-  std::atomic<bool> far_{false};
+  bool measured_;
+  std::atomic<bool> far_;
   std::atomic<int> votes_{0};
   std::atomic<unsigned> index_{0};
   std::atomic<std::uint64_t> popped_{0};

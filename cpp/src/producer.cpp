@@ -41,11 +41,12 @@ class Backoff {
 };
 
 struct ProducerCore final : QueueCore {
-  ProducerCore(std::string_view name, const ProducerOptions& options)
+  ProducerCore(std::string_view name, const ProducerOptions& options, Distance::Asked how_far)
       : QueueCore(name, options, wire::kRoleProducer, {}),
         policy(options.policy),
         wait_for_consumer(options.wait_for_consumer),
-        limits{.max_objects = options.max_objects, .drop_oldest = options.policy == Policy::kDropOldest} {
+        limits{.max_objects = options.max_objects, .drop_oldest = options.policy == Policy::kDropOldest},
+        distance(how_far) {
     served = !wait_for_consumer;
     ordinary = served && limits.max_objects == 0;
     if (ring() == nullptr) throw Corrupt("queue '" + attachment().name() + "' has no ring; remove it with: shmlane rm");
@@ -225,7 +226,7 @@ PushResult not_pushed(const ProducerCore& core) noexcept {
 }  // namespace
 
 Producer::Producer(std::string_view name, const ProducerOptions& options) {
-  core_ = QueueCore::make<ProducerCore>(name, options);
+  core_ = QueueCore::make<ProducerCore>(name, options, Distance::asked());
 }
 
 PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload_size, Timeout timeout,

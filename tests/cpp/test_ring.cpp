@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ring by itself: every way to go round its end, and random work held against a model.
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
 
 #include "ring.hpp"
 #include "shmlane/queue.hpp"
+#include "support/environment.hpp"
 #include "support/payloads.hpp"
 #include "support/raw_segment.hpp"
 #include "support/shm.hpp"
@@ -72,6 +74,7 @@ const std::byte* address_of(Consumer& consumer) {
 }
 
 TEST_CASE_FIXTURE(ShmTest, "where a window ends and nothing is in use, producers begin again at the same memory") {
+  const Environment near("SHMLANE_DISTANCE", "near");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   Producer other(name());
@@ -84,7 +87,32 @@ TEST_CASE_FIXTURE(ShmTest, "where a window ends and nothing is in use, producers
   CHECK(addresses.size() == kFramesOfWindow);
 }
 
+TEST_CASE_FIXTURE(ShmTest,
+                  "where consumers are far, producers walk through all of the ring, and payloads arrive whole") {
+  const Environment far("SHMLANE_DISTANCE", "far");
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 4 * kWindow}});
+  std::set<const std::byte*> addresses;
+  for (std::uint32_t i = 0; i < 8 * kFramesOfWindow; ++i) {
+    const std::vector<std::byte> object = payloads::stamped({0, i}, payload_for(kWindowFrame) - i % 64);
+    REQUIRE(producer.try_push(std::span(object)) == PushResult::kPushed);
+    const auto lease = consumer.try_acquire();
+    REQUIRE(lease);
+    CHECK(std::ranges::equal(lease->payload(), object));
+    addresses.insert(lease->payload().data());
+  }
+  CHECK(addresses.size() == 4 * kFramesOfWindow);
+}
+
+TEST_CASE_FIXTURE(ShmTest, "a distance that is none is refused") {
+  const Environment wrong("SHMLANE_DISTANCE", "a mile");
+  CHECK_THROWS_WITH_AS(Producer{name()},
+                       "SHMLANE_DISTANCE is 'a mile'; it must be 'near' or 'far', or not there, and it is measured",
+                       shmlane::InvalidArgument);
+}
+
 TEST_CASE_FIXTURE(ShmTest, "while something is in use, producers walk on from one window to the next") {
+  const Environment near("SHMLANE_DISTANCE", "near");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const std::vector<std::byte> object(payload_for(kWindowFrame));
@@ -100,6 +128,7 @@ TEST_CASE_FIXTURE(ShmTest, "while something is in use, producers walk on from on
 
 TEST_CASE_FIXTURE(ShmTest,
                   "all of the capacity is there behind the end of a window, whether or not consumers come by") {
+  const Environment near("SHMLANE_DISTANCE", "near");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const std::vector<std::byte> object(payload_for(kWindowFrame));
@@ -117,6 +146,7 @@ TEST_CASE_FIXTURE(ShmTest,
 
 TEST_CASE_FIXTURE(ShmTest,
                   "who waits sees how much is being written or read: behind a PAD, and where a look went past it") {
+  const Environment near("SHMLANE_DISTANCE", "near");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const raw::Segment memory(name());
