@@ -29,7 +29,7 @@ CPP_FLOORS = [
     ["lock", "creation_lock", "waiting", "bell", "uses", "dtype", "ndarray", "image", "fields", "cuda_placement"],
     ["attachment", "ring*", "object", "hold", "stdio", "registry", "value", "codecs*", "write_lock"],
     ["array_*", "shared_copy", "stream", "stream_*", "tensor*"],
-    ["queue", "queue_core", "producer", "consumer", "distance", "inspect", "sent_frame"],
+    ["queue", "queue_core", "producer", "consumer", "write_way", "inspect", "sent_frame"],
     ["cuda", "cuda_allocation", "cuda_stream", "cuda/*"],
     ["opencv_views", "opencv"],
 ]

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "crash_point.hpp"
-#include "distance.hpp"
 #include "frame_access.hpp"
 #include "past_caches.hpp"
 #include "queue_core.hpp"
 #include "ring_ordinary.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/queue.hpp"
+#include "write_way.hpp"
 
 namespace shmlane {
 namespace {
@@ -41,12 +41,12 @@ class Backoff {
 };
 
 struct ProducerCore final : QueueCore {
-  ProducerCore(std::string_view name, const ProducerOptions& options, Distance::Asked how_far)
+  ProducerCore(std::string_view name, const ProducerOptions& options, std::optional<WriteWay> asked)
       : QueueCore(name, options, wire::kRoleProducer, {}),
         policy(options.policy),
         wait_for_consumer(options.wait_for_consumer),
         limits{.max_objects = options.max_objects, .drop_oldest = options.policy == Policy::kDropOldest},
-        distance(how_far) {
+        way(asked) {
     served = !wait_for_consumer;
     ordinary = served && limits.max_objects == 0;
     if (ring() == nullptr) throw Corrupt("queue '" + attachment().name() + "' has no ring; remove it with: shmlane rm");
@@ -59,7 +59,7 @@ struct ProducerCore final : QueueCore {
   std::atomic<bool> ordinary{false};     // served, and nothing limits a push but room
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
   Backoff window_waits;
-  Distance distance;
+  QuickestWay way;
 };
 
 [[noreturn, gnu::cold]] void throw_moved_from() {
@@ -132,7 +132,7 @@ std::size_t reserve_or_wait(ProducerCore& core, ParticipantId me, std::span<cons
   Ring& ring = *core.ring();
   const bool may_wait = core.policy == Policy::kBlock && !(timeout && timeout->count() <= 0);
   Limits limits = core.limits;
-  limits.windows = !core.distance.far();
+  limits.windows = core.way.now() == WriteWay::kWindows;
   if (may_wait && limits.windows) wait_for_window(core, extents[0].extent, timeout);
   std::size_t done = ring.reserve(me, extents, limits, os::Deadline(no_wait), out);
   if (done != 0) [[likely]]
@@ -163,7 +163,10 @@ std::size_t reserve_or_wait(ProducerCore& core, ParticipantId me, std::span<cons
 std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
                            const Timeout& timeout, std::span<Place> out) {
   const std::size_t done = reserve_or_wait(core, me, extents, timeout, out);
-  if (done != 0) core.distance.look(core.participants(), out[0].position);
+  if (done != 0 && extents[0].extent >= kPastCaches) {
+    const std::uint64_t written = atomic(core.participants().entry(id_index(me)).pushed_bytes).load(kRelaxed);
+    if (core.way.due(written)) core.way.note(written, os::monotonic_ns());
+  }
   return done;
 }
 
@@ -190,7 +193,7 @@ inline void fill(ProducerCore& core, ParticipantId me, const Place& place, const
     const std::span<std::byte> payload(place.frame + extents.payload_offset, extents.payload_size);
     if (frame.write != nullptr) {
       frame.write(frame.source, payload);
-    } else if (payload.size() >= kPastCaches && core.distance.far()) {
+    } else if (payload.size() >= kPastCaches && core.way.now() == WriteWay::kPastCaches) {
       copy_past_caches(payload.data(), frame.source, payload.size());
     } else {
       frame_access::copy(payload.data(), frame.source, payload.size());
@@ -226,7 +229,7 @@ PushResult not_pushed(const ProducerCore& core) noexcept {
 }  // namespace
 
 Producer::Producer(std::string_view name, const ProducerOptions& options) {
-  core_ = QueueCore::make<ProducerCore>(name, options, Distance::asked());
+  core_ = QueueCore::make<ProducerCore>(name, options, asked_write_way());
 }
 
 PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload_size, Timeout timeout,

@@ -74,7 +74,7 @@ const std::byte* address_of(Consumer& consumer) {
 }
 
 TEST_CASE_FIXTURE(ShmTest, "where a window ends and nothing is in use, producers begin again at the same memory") {
-  const Environment near("SHMLANE_DISTANCE", "near");
+  const Environment way("SHMLANE_WRITE_WAY", "windows");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   Producer other(name());
@@ -87,32 +87,35 @@ TEST_CASE_FIXTURE(ShmTest, "where a window ends and nothing is in use, producers
   CHECK(addresses.size() == kFramesOfWindow);
 }
 
-TEST_CASE_FIXTURE(ShmTest,
-                  "where consumers are far, producers walk through all of the ring, and payloads arrive whole") {
-  const Environment far("SHMLANE_DISTANCE", "far");
-  Consumer consumer(name());
-  Producer producer(name(), {{.capacity = 4 * kWindow}});
-  std::set<const std::byte*> addresses;
-  for (std::uint32_t i = 0; i < 8 * kFramesOfWindow; ++i) {
-    const std::vector<std::byte> object = payloads::stamped({0, i}, payload_for(kWindowFrame) - i % 64);
-    REQUIRE(producer.try_push(std::span(object)) == PushResult::kPushed);
-    const auto lease = consumer.try_acquire();
-    REQUIRE(lease);
-    CHECK(std::ranges::equal(lease->payload(), object));
-    addresses.insert(lease->payload().data());
+TEST_CASE_FIXTURE(ShmTest, "without windows producers walk through all of the ring, and payloads arrive whole") {
+  for (const char* const asked : {"around", "past-caches"}) {
+    const Environment way("SHMLANE_WRITE_WAY", asked);
+    Consumer consumer(name());
+    Producer producer(name(), {{.capacity = 4 * kWindow}});
+    std::set<const std::byte*> addresses;
+    for (std::uint32_t i = 0; i < 8 * kFramesOfWindow; ++i) {
+      const std::vector<std::byte> object = payloads::stamped({0, i}, payload_for(kWindowFrame) - i % 64);
+      REQUIRE(producer.try_push(std::span(object)) == PushResult::kPushed);
+      const auto lease = consumer.try_acquire();
+      REQUIRE(lease);
+      CHECK(std::ranges::equal(lease->payload(), object));
+      addresses.insert(lease->payload().data());
+    }
+    CHECK(addresses.size() == 4 * kFramesOfWindow);
   }
-  CHECK(addresses.size() == 4 * kFramesOfWindow);
 }
 
-TEST_CASE_FIXTURE(ShmTest, "a distance that is none is refused") {
-  const Environment wrong("SHMLANE_DISTANCE", "a mile");
-  CHECK_THROWS_WITH_AS(Producer{name()},
-                       "SHMLANE_DISTANCE is 'a mile'; it must be 'near' or 'far', or not there, and it is measured",
-                       shmlane::InvalidArgument);
+TEST_CASE_FIXTURE(ShmTest, "a way of writing that is none is refused") {
+  const Environment way("SHMLANE_WRITE_WAY", "by hand");
+  CHECK_THROWS_WITH_AS(
+      Producer{name()},
+      "SHMLANE_WRITE_WAY is 'by hand'; it must be 'windows', 'around' or 'past-caches', or not there, and the "
+      "quickest is tried out",
+      shmlane::InvalidArgument);
 }
 
 TEST_CASE_FIXTURE(ShmTest, "while something is in use, producers walk on from one window to the next") {
-  const Environment near("SHMLANE_DISTANCE", "near");
+  const Environment way("SHMLANE_WRITE_WAY", "windows");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const std::vector<std::byte> object(payload_for(kWindowFrame));
@@ -128,7 +131,7 @@ TEST_CASE_FIXTURE(ShmTest, "while something is in use, producers walk on from on
 
 TEST_CASE_FIXTURE(ShmTest,
                   "all of the capacity is there behind the end of a window, whether or not consumers come by") {
-  const Environment near("SHMLANE_DISTANCE", "near");
+  const Environment way("SHMLANE_WRITE_WAY", "windows");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const std::vector<std::byte> object(payload_for(kWindowFrame));
@@ -146,7 +149,7 @@ TEST_CASE_FIXTURE(ShmTest,
 
 TEST_CASE_FIXTURE(ShmTest,
                   "who waits sees how much is being written or read: behind a PAD, and where a look went past it") {
-  const Environment near("SHMLANE_DISTANCE", "near");
+  const Environment way("SHMLANE_WRITE_WAY", "windows");
   Consumer consumer(name());
   Producer producer(name(), {{.capacity = 4 * kWindow}});
   const raw::Segment memory(name());
