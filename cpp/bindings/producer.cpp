@@ -32,32 +32,13 @@ class BoundProducer : public Producer {
   throw Full("no room" + describe_wait(timeout) + ": " + producer.why_full());
 }
 
-// Calls `push(timeout)`; first, if the copy is short, under the interpreter's lock and only as long as a wait spins:
-// letting the lock go costs more than such a push. `blocked(result)` says that nothing was done.
-template <class Push, class Blocked>
-auto push_or_wait(const Producer& producer, std::uint64_t size, const Timeout& timeout, Push&& push,
-                  Blocked&& blocked) {
-  if (size <= kCopyUnderGil) {
-    const std::chrono::nanoseconds brief = producer.spin_time();
-    const bool patient = !timeout || *timeout > brief;
-    try {
-      const auto result = push(patient ? Timeout(brief) : timeout);
-      if (!blocked(result) || !patient) return result;
-    } catch (const NoConsumers&) {
-      if (!patient) throw;
-    }
-  }
-  const GilReleased released;
-  return push(timeout);
-}
-
+// Under the interpreter's lock, if the copy is short and nothing is in the way: letting the lock go costs more than such
+// a push.
 PushResult push_frame(Producer& producer, const Producer::Outgoing& frame, const Timeout& timeout) {
-  return push_or_wait(
-      producer, frame.payload_size, timeout,
-      [&](const Timeout& limit) {
-        return producer.push_frame(frame.metadata, frame.payload_size, limit, frame.source, frame.write);
-      },
-      [](PushResult result) { return result == PushResult::kFull; });
+  const bool brief = frame.payload_size <= kCopyUnderGil;
+  if (brief && producer.push_at_once(frame)) return PushResult::kPushed;
+  const GilReleased released(!brief || timeout != no_wait);
+  return producer.push_frame(frame.metadata, frame.payload_size, timeout, frame.source, frame.write);
 }
 
 PyObject* push_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -77,12 +58,21 @@ PyObject* push_plain(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
   });
 }
 
+// First without waiting, under the interpreter's lock, if there is little to copy.
 std::size_t push_frames(Producer& producer, const std::vector<Producer::Outgoing>& frames, const Timeout& timeout) {
+  constexpr std::uint64_t kLittle = 16 * 1024;
   std::uint64_t size = 0;
   for (const auto& frame : frames) size += frame.payload_size;
-  return push_or_wait(
-      producer, size, timeout, [&](const Timeout& limit) { return producer.push_frames(frames, limit); },
-      [](std::size_t pushed) { return pushed == 0; });
+  if (size <= kLittle) {
+    try {
+      const std::size_t pushed = producer.push_frames(frames, no_wait);
+      if (pushed != 0 || timeout == no_wait) return pushed;
+    } catch (const NoConsumers&) {
+      if (timeout == no_wait) throw;
+    }
+  }
+  const GilReleased released;
+  return producer.push_frames(frames, timeout);
 }
 
 std::size_t push_plain_many(BoundProducer& producer, const py::object& objects, const py::object& seconds) {

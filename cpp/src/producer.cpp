@@ -10,6 +10,7 @@
 #include "past_caches.hpp"
 #include "queue_core.hpp"
 #include "ring_ordinary.hpp"
+#include "ring_window.hpp"
 #include "shmlane/error.hpp"
 #include "shmlane/queue.hpp"
 #include "write_way.hpp"
@@ -59,6 +60,7 @@ struct ProducerCore final : QueueCore {
   std::atomic<bool> ordinary{false};     // served, and nothing limits a push but room
   std::atomic<std::uint64_t> wanted{0};  // bytes that the last push found no room for
   Backoff window_waits;
+  std::atomic<bool> backlog{false};  // more may wait in the ring than the first window to come leaves there
   QuickestWay way;
 };
 
@@ -112,16 +114,18 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
 // they are slower than the producers, that is tried ever less often.
 void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& timeout) {
   const Ring& ring = *core.ring();
-  const std::uint64_t used = ring.before_window(extent);
+  const std::uint64_t most = core.backlog.load(kRelaxed) ? ring.capacity() : window_size(ring.capacity(), extent);
+  const std::uint64_t used = ring.before_window(extent, most);
   if (used == 0 || core.spin_ns() == 0 || !core.window_waits.due()) return;
   const std::chrono::nanoseconds enough(kWindowNs + used / kBytesPerNs);
   const os::Deadline deadline(std::min(timeout.value_or(enough), enough));
   bool empty = false;
   do {
     for (int pause = 0; pause < kPausesForWindow; ++pause) cpu_pause();
-    empty = ring.before_window(extent) == 0;
+    empty = ring.before_window(extent, most) == 0;
   } while (!empty && !deadline.passed());
   core.window_waits.note(empty);
+  if (empty || !timeout || *timeout >= enough) core.backlog.store(false, kRelaxed);
 }
 
 // Reserves room for the first of `extents`, waiting if need be; as many more as fit. 0: full, or dropped by the policy.
@@ -160,19 +164,33 @@ std::size_t reserve_or_wait(ProducerCore& core, ParticipantId me, std::span<cons
   return done;
 }
 
+void find_quickest_way(ProducerCore& core, ParticipantId me) noexcept {
+  const Participants& table = core.participants();
+  const std::uint64_t written = atomic(table.entry(id_index(me)).pushed_bytes).load(kRelaxed);
+  if (!core.way.due(written)) return;
+  std::uint64_t taken = 0;
+  for (unsigned index = 0, end = table.used(); index < end; ++index) {
+    taken += atomic(table.entry(index).popped_bytes).load(kRelaxed);
+  }
+  if (!core.way.note(written, taken, os::monotonic_ns())) return;
+  core.window_waits.note(true);
+  core.backlog.store(core.way.now() == WriteWay::kWindows, kRelaxed);
+}
+
 std::size_t reserve_frames(ProducerCore& core, ParticipantId me, std::span<const FrameExtents> extents,
                            const Timeout& timeout, std::span<Place> out) {
   const std::size_t done = reserve_or_wait(core, me, extents, timeout, out);
-  if (done != 0 && extents[0].extent >= kPastCaches) {
-    const std::uint64_t written = atomic(core.participants().entry(id_index(me)).pushed_bytes).load(kRelaxed);
-    if (core.way.due(written)) core.way.note(written, os::monotonic_ns());
-  }
+  if (done != 0 && extents[0].extent >= kPastCaches) find_quickest_way(core, me);
   return done;
+}
+
+inline bool reserve_at_once(ProducerCore& core, ParticipantId me, const FrameExtents& extents, Place& out) {
+  return core.ordinary.load(std::memory_order_relaxed) && core.ring()->reserve_one(me, extents, out);
 }
 
 inline bool reserve_frame(ProducerCore& core, ParticipantId me, const FrameExtents& extents, const Timeout& timeout,
                           Place& out) {
-  if (core.ordinary.load(std::memory_order_relaxed) && core.ring()->reserve_one(me, extents, out)) [[likely]]
+  if (reserve_at_once(core, me, extents, out)) [[likely]]
     return true;
   return reserve_frames(core, me, {&extents, 1}, timeout, {&out, 1}) != 0;
 }
@@ -242,6 +260,17 @@ PushResult Producer::push_frame(std::string_view metadata, std::uint64_t payload
   if (!reserve_frame(core, use.me(), extents, timeout, place)) return not_pushed(core);
   fill(core, use.me(), place, extents, {metadata, payload_size, source, write});
   return PushResult::kPushed;
+}
+
+bool Producer::push_at_once(const Outgoing& frame) {
+  ProducerCore& core = producer_core(core_);
+  const QueueCore::Use use(core);
+  const FrameExtents extents = frame_access::extents_for(frame.metadata.size(), frame.payload_size);
+  check_size(core, extents);
+  Place place;
+  if (!reserve_at_once(core, use.me(), extents, place)) return false;
+  fill(core, use.me(), place, extents, frame);
+  return true;
 }
 
 std::size_t Producer::push_frames(std::span<const Outgoing> frames, Timeout timeout) {

@@ -66,10 +66,6 @@ bool QueueHandle::is_alive(std::uint64_t participant) {
   return core.participants().alive(participant, QueueCore::Use(core).me());
 }
 
-std::chrono::nanoseconds QueueHandle::spin_time() const {
-  return std::chrono::nanoseconds(open_core(core_).spin_ns());
-}
-
 bool QueueHandle::wait_for_releases(const std::function<bool()>& done, Timeout timeout) {
   QueueCore& core = open_core(core_);
   const QueueCore::Use use(core);

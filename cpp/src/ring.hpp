@@ -86,8 +86,8 @@ class Ring {
   // Bytes that somebody is writing, or reading, at the very place that a consumer, or a producer, waits for.
   [[nodiscard]] std::uint64_t being_written() const noexcept;
   [[nodiscard]] std::uint64_t being_read() const noexcept;
-  // Bytes in use where such a frame would cross the end of a window; 0 also if there are more than in a window.
-  [[nodiscard]] std::uint64_t before_window(std::uint64_t extent) const noexcept;
+  // Bytes in use where such a frame would cross the end of a window; 0 also if there are more than `most`.
+  [[nodiscard]] std::uint64_t before_window(std::uint64_t extent, std::uint64_t most) const noexcept;
 
   // Settles what a dead participant held and frees its entry: RESERVED -> ABANDONED, LEASED -> READY again, or FREE.
   // Idempotent, and may itself die at any step. False if somebody else was faster or the participant is alive.

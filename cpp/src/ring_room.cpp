@@ -147,7 +147,7 @@ void Ring::begin_window(Position& head, std::uint64_t extent) {
 
 // Nothing is worth waiting for with small frames: they cost instructions rather than lines, and consumers who have nothing
 // left stay at the producer's heels, where the two take each other's lines away.
-std::uint64_t Ring::before_window(std::uint64_t extent) const noexcept {
+std::uint64_t Ring::before_window(std::uint64_t extent, std::uint64_t most) const noexcept {
   constexpr std::uint64_t kWorthIt = 4096;
   const Position head = atomic(control_.head.value).load(kRelaxed);
   if (extent < kWorthIt || head % wire::kAlignment != 0 || !ends_window(capacity_, offset(head), extent)) return 0;
@@ -155,7 +155,7 @@ std::uint64_t Ring::before_window(std::uint64_t extent) const noexcept {
   const Position lease = oldest_lease(read);
   const bool released = lease % wire::kAlignment != 0 || finished(control_at(lease).state);
   const std::uint64_t used = head - (released ? read : lease);
-  return used <= window_size(capacity_, extent) ? used : 0;
+  return used <= most ? used : 0;
 }
 
 }  // namespace shmlane

@@ -8,7 +8,8 @@
 // Windows win where two cores share a last-level cache that is smaller than the ring, past the caches where they share
 // none, around where that cache is larger than all; but the size of objects, filling in place, and what consumers do have
 // their say, too, and a virtual machine may be moved at any moment. So:
-//   1. The time of each 16 MiB that the handle writes is taken, and of every five the median counts.
+//   1. Whenever the handle has written 16 MiB, the time is taken, and how much consumers took meanwhile: what it wrote
+//      says nothing while the ring fills or empties. Of every five such slices the median pace counts.
 //   2. Now and then another way is tried for as long, once memory has settled, and stays if it is clearly quicker; if it is
 //      clearly slower at once, it is given up at once.
 //   3. The next try comes after 1, 2, 4, and from then on after each 8 GiB, so that they take less than a hundredth of the
@@ -55,11 +56,15 @@ class QuickestWay {
   [[nodiscard]] bool due(std::uint64_t written) const noexcept {
     return !fixed_ && written - slice_from_.load(std::memory_order_relaxed) >= kSlice;
   }
-  // So many bytes were written up to that moment, in nanoseconds.
-  void note(std::uint64_t written, std::int64_t now) noexcept {
-    if (noting_.test_and_set(std::memory_order_acquire)) return;
-    if (due(written)) end_slice(written, now);
+  // Up to that moment, in nanoseconds, the handle wrote, and consumers took, so many bytes. Returns whether another way
+  // begins.
+  bool note(std::uint64_t written, std::uint64_t taken, std::int64_t now) noexcept {
+    if (noting_.test_and_set(std::memory_order_acquire)) return false;
+    const WriteWay before = this->now();
+    if (due(written)) end_slice(written, taken, now);
+    const bool another = this->now() != before;
     noting_.clear(std::memory_order_release);
+    return another;
   }
 
   static constexpr std::uint64_t kSlice = std::uint64_t{16} << 20;  // bytes
@@ -67,23 +72,23 @@ class QuickestWay {
   static constexpr unsigned kSettling = 2;                          // as many as the default capacity has
   static constexpr unsigned kFirstPause = 64, kLongestPause = 512;
   static constexpr double kQuicker = 0.95, kHopeless = 1.4;
-  static constexpr double kIdle = 4;  // ns per byte: so slow that it is not the copy that takes the time
+  static constexpr double kIdle = 1;  // ns per byte: so slow that it is not the copy that takes the time
 
  private:
-  void end_slice(std::uint64_t written, std::int64_t now) noexcept {
-    const std::uint64_t from = slice_from_.load(std::memory_order_relaxed);
-    const double pace = static_cast<double>(now - slice_at_) / static_cast<double>(written - from);
-    const bool sensible = from != 0 && pace < kIdle;
+  void end_slice(std::uint64_t written, std::uint64_t taken, std::int64_t now) noexcept {
+    const double pace = static_cast<double>(now - slice_at_) / static_cast<double>(taken - taken_before_);
+    const bool sensible = taken_before_ != 0 && pace < kIdle;
     slice_from_.store(written, std::memory_order_relaxed);
+    taken_before_ = taken;
     slice_at_ = now;
     if (settling_ != 0) {
       --settling_;
     } else if (!sensible) {
-      taken_ = 0;
+      measured_ = 0;
     } else {
-      paces_[taken_++] = pace;
+      paces_[measured_++] = pace;
       if (trying_ && pace > kHopeless * pace_) end_trial(pace);
-      if (taken_ == paces_.size()) end_measure();
+      if (measured_ == paces_.size()) end_measure();
     }
   }
 
@@ -94,7 +99,7 @@ class QuickestWay {
       end_trial(pace);
       return;
     }
-    taken_ = 0;
+    measured_ = 0;
     since_trial_ += kMeasured;
     if (untried_ == 0 && since_trial_ < pause_) return;
     pace_ = pace;
@@ -105,7 +110,7 @@ class QuickestWay {
 
   void end_trial(double pace) noexcept {
     trying_ = false;
-    taken_ = 0;
+    measured_ = 0;
     since_trial_ = 0;
     if (untried_ != 0) --untried_;
     if (pace < kQuicker * pace_) {
@@ -128,13 +133,14 @@ class QuickestWay {
 
   std::atomic<WriteWay> way_;
   bool fixed_;
-  std::atomic_flag noting_;
+  std::atomic_flag noting_{};
   std::atomic<std::uint64_t> slice_from_{0};
   // While noting.
   std::int64_t slice_at_ = 0;
+  std::uint64_t taken_before_ = 0;
   std::array<double, kMeasured> paces_{};
-  std::size_t taken_ = 0;
-  unsigned settling_ = kSettling;
+  std::size_t measured_ = 0;
+  unsigned settling_ = 2 * kSettling;
   bool trying_ = false;
   WriteWay best_ = WriteWay::kWindows, last_tried_ = WriteWay::kWindows;
   unsigned untried_ = 2;                                // ways, at the beginning

@@ -87,6 +87,22 @@ TEST_CASE_FIXTURE(ShmTest, "a full ring that only waits for slow consumers names
   while (consumer.try_pop()) continue;
 }
 
+TEST_CASE_FIXTURE(ShmTest, "a push at once does nothing where anything is in the way") {
+  Consumer consumer(name());
+  Producer producer(name(), {{.capacity = 4096}});
+  const Producer::Outgoing frame{R"({"type":"bytes"})", 5, "hello", nullptr};
+  CHECK_FALSE(producer.push_at_once(frame));  // it has not looked for consumers yet
+  CHECK(producer.size() == 0);
+  CHECK(producer.try_push("first") == PushResult::kPushed);
+  std::size_t pushed = 0;
+  while (producer.push_at_once(frame)) ++pushed;
+  CHECK(pushed > 4);
+  CHECK(producer.size() == pushed + 1);
+  CHECK(text(*consumer.pop()) == "first");
+  for (; pushed > 0; --pushed) CHECK(text(*consumer.pop()) == "hello");
+  CHECK(consumer.try_pop().empty());
+}
+
 TEST_CASE_FIXTURE(ShmTest, "an object that can never fit is refused at once, with both sizes") {
   Consumer consumer(name());
   for (const Policy policy : {Policy::kBlock, Policy::kDropOldest, Policy::kDropNewest}) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "past_caches.hpp"
@@ -30,17 +31,22 @@ class World {
       const auto index = static_cast<std::size_t>(way.now());
       ++found[index];
       written_ += QuickestWay::kSlice;
+      taken_ += QuickestWay::kSlice - std::exchange(backlog_, 0);
       now_ += static_cast<std::int64_t>(paces_[index] * static_cast<double>(QuickestWay::kSlice));
-      if (way.due(written_)) way.note(written_, now_);
+      if (way.due(written_) && way.note(written_, taken_, now_)) ++changes;
     }
     return found;
   }
 
+  // Of the next slice, consumers take so much less.
+  void fill_up(std::uint64_t backlog) { backlog_ = backlog; }
+
   QuickestWay way;
+  int changes = 0;
 
  private:
   Paces paces_;
-  std::uint64_t written_ = 0;
+  std::uint64_t written_ = 0, taken_ = 0, backlog_ = 0;
   std::int64_t now_ = 1'000'000'000;
 };
 
@@ -85,6 +91,18 @@ TEST_CASE("when the machine changes, the way changes within some gibibytes") {
   world.change({0.06, 0.12, 0.14});
   world.write(2 * (QuickestWay::kLongestPause + kLearning));
   CHECK(world.way.now() == WriteWay::kWindows);
+}
+
+TEST_CASE("a way that only fills the ring quicker is not the quickest") {
+  World world({0.08, 0.05, 0.05});
+  for (int i = 0; i < 1000; ++i) {
+    const bool trying = world.way.now() != WriteWay::kWindows;
+    if (trying) world.fill_up(QuickestWay::kSlice * 3 / 8);
+    world.write(1);
+  }
+  CHECK(world.way.now() == WriteWay::kWindows);
+  CHECK(world.changes > 2);
+  CHECK(world.changes % 2 == 0);
 }
 
 TEST_CASE("who writes little and seldom tries nothing") {

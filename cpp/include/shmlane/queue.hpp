@@ -86,8 +86,6 @@ class SHMLANE_EXPORT QueueHandle {
   // Waits until done(), asked whenever a frame was given back; reaps the dead meanwhile. False on time-out or
   // cancel_wait(). Throws Closed, and what done() throws.
   bool wait_for_releases(const std::function<bool()>& done, Timeout timeout = forever);
-  // How long a wait spins before it sleeps, if nothing large is in the way; zero where it sleeps at once.
-  [[nodiscard]] std::chrono::nanoseconds spin_time() const;
 
  protected:
   QueueHandle() = default;
@@ -141,6 +139,8 @@ class SHMLANE_EXPORT Producer : public QueueHandle {
     Write write;
   };
   std::size_t push_frames(std::span<const Outgoing> frames, Timeout timeout);
+  // The same for one frame where nothing at all is in the way; false, and nothing done, in any other case.
+  bool push_at_once(const Outgoing& frame);
 
  private:
   template <class T>
