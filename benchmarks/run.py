@@ -107,9 +107,18 @@ def rounds_of(case: Case, options: argparse.Namespace) -> int:
     return int(options.rounds or (QUICK_ROUNDS if options.quick else case.rounds))
 
 
-def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> dict[str, Any]:
-    """Outcomes by contender: the figures of each round, and the error that ended its part."""
+def run_case(
+    case: Case, who: list[Contender], seconds: float, rounds: int, stalled: dict[tuple[str, tuple[int, int]], str]
+) -> dict[str, Any]:
+    """Outcomes by contender: the figures of each round, and the error that ended its part.
+
+    ``stalled``: in which case a peer made the machine stand still, by peer and shape. It is not asked again in that
+    shape, because such a stall takes minutes.
+    """
     outcomes: dict[str, Any] = {contender.name: {"rounds": []} for contender in who}
+    for contender in who:
+        if before := stalled.get((contender.peer, case.shape)):
+            outcomes[contender.name]["error"] = f"not asked, since it stalled in {before}"
     for _ in range(rounds):
         for contender in who:
             outcome = outcomes[contender.name]
@@ -126,6 +135,8 @@ def run_case(case: Case, who: list[Contender], seconds: float, rounds: int) -> d
             took = time.monotonic() - begin
             if took > seconds + longest_start(ask) and "error" not in outcome:
                 outcome["error"] = f"a round of {seconds:g} s took {took:.0f} s; it had {len(outcome['rounds'])}"
+                if not contender.ours:
+                    stalled[contender.peer, case.shape] = case.name
     return outcomes
 
 
@@ -181,13 +192,14 @@ def run_all(cases: list[Case], options: argparse.Namespace, missing: dict[str, s
     """Outcomes by case and contender."""
     started = time.monotonic()
     results = {}
+    stalled: dict[tuple[str, tuple[int, int]], str] = {}
     for number, case in enumerate(cases):
         past = f"{time.monotonic() - started:.0f} s"
         print(f"[{number + 1}/{len(cases)}, {past}] {case.name}", file=sys.stderr, flush=True)
         who = [contender for contender in case.contenders if is_there(contender, missing)]
         who = [one for one in who if options.contenders is None or re.search(options.contenders, one.name)]
         length = case.seconds if case.seconds and not options.quick and not options.seconds else seconds
-        results[case.name] = run_case(case, who, length, rounds_of(case, options))
+        results[case.name] = run_case(case, who, length, rounds_of(case, options), stalled)
     return results
 
 

@@ -7,7 +7,8 @@ import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,32 @@ def test_a_goal_is_held_against_the_ratios_within_rounds(load: Load) -> None:
     results = {case.name: {name: {"rounds": [{"objects_per_s": v} for v in values]} for name, values in rounds.items()}}
     (row,) = report.rows([case], results)
     assert (row.goal, row.met) == ("≥ 1.5 x boost: 1.6", "met")
+
+
+def test_a_peer_that_stalls_is_not_asked_again_in_that_shape(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, cases = load("run"), load("cases")
+    asked = []
+    now = 0.0
+
+    def measure(ask: Any, seconds: float) -> dict[str, float]:
+        nonlocal now
+        asked.append((ask.peer, ask.producers))
+        now += 100 if ask.peer == "slow" else seconds
+        return {"objects_per_s": 1.0}
+
+    monkeypatch.setattr(run, "measure", measure)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: now))
+    who = [cases.cpp("slow"), cases.cpp("quick")]
+    many = [cases.Case(name, "", "throughput", (), tuple(who), shape=(2, 2)) for name in ("first", "second")]
+    alone = cases.Case("third", "", "throughput", (), tuple(who))
+    stalled: dict[Any, str] = {}
+    outcomes = [run.run_case(case, who, 0.5, 2, stalled) for case in (*many, alone)]
+    assert asked[:3] == [("slow", 2), ("quick", 2), ("quick", 2)]
+    assert asked[3:5] == [("quick", 2)] * 2
+    assert ("slow", 1) in asked
+    assert "had 1" in outcomes[0]["slow"]["error"]
+    assert outcomes[1]["slow"] == {"rounds": [], "error": "not asked, since it stalled in first"}
+    assert "error" not in outcomes[2]["quick"]
 
 
 def test_the_layout_of_the_board_is_the_same_in_both_languages(load: Load) -> None:
