@@ -135,7 +135,7 @@ def run_case(
             took = time.monotonic() - begin
             if took > seconds + longest_start(ask) and "error" not in outcome:
                 outcome["error"] = f"a round of {seconds:g} s took {took:.0f} s; it had {len(outcome['rounds'])}"
-                if not contender.ours:
+                if not (contender.ours or contender.limit):
                     stalled[contender.peer, case.shape] = case.name
     return outcomes
 

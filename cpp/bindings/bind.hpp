@@ -26,6 +26,14 @@ void bind_frame(py::module_& module);     // parse_frame, make_frame
 void bind_cuda(py::module_& module);      // arrays of GPUs, in builds with them
 void route_log();                         // the core's log to logging
 
+// Adds a plain type of CPython to the module, and returns it, which nobody frees.
+inline PyTypeObject* add_type(py::module_& module, const char* name, PyType_Spec& spec) {
+  const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));
+  if (!type) throw py::error_already_set();
+  module.add_object(name, type);
+  return reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
+}
+
 // A Lease for Python, as a new reference.
 PyObject* give_lease(Lease lease);
 // Its properties of these names, as new references; nullptr with an error set.

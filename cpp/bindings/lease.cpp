@@ -99,11 +99,6 @@ PyObject* array_of(PyObject* lease) {
   });
 }
 
-void bind_lease(py::module_& module) {
-  const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));
-  if (!type) throw py::error_already_set();
-  module.add_object("Lease", type);
-  lease_type = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
-}
+void bind_lease(py::module_& module) { lease_type = add_type(module, "Lease", spec); }
 
 }  // namespace shmlane::bindings

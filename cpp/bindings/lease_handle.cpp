@@ -62,7 +62,7 @@ PyObject* release(PyObject* self, PyObject*) {
   Py_RETURN_NONE;
 }
 
-PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t) { return release(self, nullptr); }
+PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self, nullptr); }
 
 // super().name
 PyObject* get_beyond(PyObject* self, const char* name) {
@@ -92,8 +92,7 @@ PyObject* handle_object(PyObject* self, void*) {
 
 std::array handle_methods = {
     PyMethodDef{"__enter__", &enter, METH_NOARGS, nullptr},
-    PyMethodDef{"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&leave)), METH_FASTCALL,
-                nullptr},
+    raw_method("__exit__", &leave, nullptr),
     PyMethodDef{"release", &release, METH_NOARGS, "End the use of this lease. Idempotent."},
     PyMethodDef{},
 };
@@ -138,18 +137,13 @@ PyObject* give_handle(PyObject* type, PyObject* context, Lease lease) {
     throw py::type_error("a lease class must have LeaseHandle as its first base");
   }
   auto native = py::reinterpret_steal<py::object>(give_lease(std::move(lease)));
-  PyObject* const self = reinterpret_cast<PyTypeObject*>(type)->tp_alloc(reinterpret_cast<PyTypeObject*>(type), 0);
+  PyObject* const self = PyType_GenericAlloc(reinterpret_cast<PyTypeObject*>(type), 0);
   if (self == nullptr) throw py::error_already_set();
   handle_of(self).native = native.release().ptr();
   handle_of(self).context = Py_NewRef(context);
   return self;
 }
 
-void bind_lease_handle(py::module_& module) {
-  const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&handle_spec));
-  if (!type) throw py::error_already_set();
-  module.add_object("LeaseHandle", type);
-  handle_type = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
-}
+void bind_lease_handle(py::module_& module) { handle_type = add_type(module, "LeaseHandle", handle_spec); }
 
 }  // namespace shmlane::bindings

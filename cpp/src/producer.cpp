@@ -25,6 +25,8 @@ constexpr int kPausesForWindow = 16;
 constexpr std::int64_t kWindowNs = 2'000;
 constexpr std::size_t kPastCaches = 1024;  // bytes of a payload
 constexpr std::uint64_t kBytesPerNs = 4;   // of a consumer that does little but read, and from cold memory
+// More is not worth the wait, which is a spin: this takes 16 ms at most.
+constexpr std::uint64_t kMostBacklog = std::uint64_t{64} << 20;
 
 std::string text_of(std::uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
@@ -114,7 +116,8 @@ QueueCore::Waited wait_for_room(ProducerCore& core, std::uint64_t extent, const 
 // they are slower than the producers, that is tried ever less often.
 void wait_for_window(ProducerCore& core, std::uint64_t extent, const Timeout& timeout) {
   const Ring& ring = *core.ring();
-  const std::uint64_t most = core.backlog.load(kRelaxed) ? ring.capacity() : window_size(ring.capacity(), extent);
+  const std::uint64_t window = window_size(ring.capacity(), extent);
+  const std::uint64_t most = core.backlog.load(kRelaxed) ? std::max(window, kMostBacklog) : window;
   const std::uint64_t used = ring.before_window(extent, most);
   if (used == 0 || core.spin_ns() == 0 || !core.window_waits.due()) return;
   const std::chrono::nanoseconds enough(kWindowNs + used / kBytesPerNs);

@@ -12,8 +12,8 @@
 //      says nothing while the ring fills or empties. Of every five such slices the median pace counts.
 //   2. Now and then another way is tried for as long, once memory has settled, and stays if it is clearly quicker; if it is
 //      clearly slower at once, it is given up at once.
-//   3. The next try comes after 1, 2, 4, and from then on after each 8 GiB, so that they take less than a hundredth of the
-//      time, and a machine that has changed is noticed within a second or two.
+//   3. The next try comes ever later, from 1 to 8 GiB, so that tries take about a hundredth of the time, and a machine that
+//      has changed is noticed within a second or two.
 #pragma once
 
 #include <algorithm>
@@ -77,17 +77,16 @@ class QuickestWay {
  private:
   void end_slice(std::uint64_t written, std::uint64_t taken, std::int64_t now) noexcept {
     const double pace = static_cast<double>(now - slice_at_) / static_cast<double>(taken - taken_before_);
-    const bool sensible = taken_before_ != 0 && pace < kIdle;
     slice_from_.store(written, std::memory_order_relaxed);
     taken_before_ = taken;
     slice_at_ = now;
     if (settling_ != 0) {
       --settling_;
-    } else if (!sensible) {
+    } else if (!(pace < kIdle)) {  // nothing taken is no pace at all
       measured_ = 0;
     } else {
       paces_[measured_++] = pace;
-      if (trying_ && pace > kHopeless * pace_) end_trial(pace);
+      if (trying() && pace > kHopeless * pace_) end_trial(pace);
       if (measured_ == paces_.size()) end_measure();
     }
   }
@@ -95,7 +94,7 @@ class QuickestWay {
   void end_measure() noexcept {
     std::ranges::nth_element(paces_, paces_.begin() + kMeasured / 2);
     const double pace = paces_[kMeasured / 2];
-    if (trying_) {
+    if (trying()) {
       end_trial(pace);
       return;
     }
@@ -103,13 +102,11 @@ class QuickestWay {
     since_trial_ += kMeasured;
     if (untried_ == 0 && since_trial_ < pause_) return;
     pace_ = pace;
-    trying_ = true;
     last_tried_ = next(last_tried_) == best_ ? next(next(last_tried_)) : next(last_tried_);
     take(last_tried_);
   }
 
   void end_trial(double pace) noexcept {
-    trying_ = false;
     measured_ = 0;
     since_trial_ = 0;
     if (untried_ != 0) --untried_;
@@ -123,6 +120,7 @@ class QuickestWay {
     }
   }
 
+  [[nodiscard]] bool trying() const noexcept { return now() != best_; }
   void take(WriteWay way) noexcept {
     way_.store(way, std::memory_order_relaxed);
     settling_ = kSettling;
@@ -141,8 +139,7 @@ class QuickestWay {
   std::array<double, kMeasured> paces_{};
   std::size_t measured_ = 0;
   unsigned settling_ = 2 * kSettling;
-  bool trying_ = false;
-  WriteWay best_ = WriteWay::kWindows, last_tried_ = WriteWay::kWindows;
+  WriteWay best_ = WriteWay::kWindows, last_tried_ = best_;
   unsigned untried_ = 2;                                // ways, at the beginning
   double pace_ = 0;                                     // of the best one when it was last compared, ns per byte
   unsigned since_trial_ = 0, pause_ = kFirstPause / 2;  // slices

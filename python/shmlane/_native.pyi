@@ -3,7 +3,7 @@
 
 Both backends have exactly these names (see ``_backend.py``).
 Time-outs are seconds; ``None`` waits for ever, ``0`` does not wait.
-Handles may be shared by threads; the GIL is released in every wait that is longer than a spin, and in long copies.
+Handles may be shared by threads; the GIL is released in every wait, and in long copies.
 Errors are the classes of ``shmlane.errors``.
 """
 

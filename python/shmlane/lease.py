@@ -34,6 +34,9 @@ class Lease(_Fields):
 
     __slots__ = ()
 
+    def __init__(self, *_: object) -> None:
+        raise TypeError("leases are made by Consumer.acquire")
+
     def _held(self) -> _native.Lease:
         if self._native is None:
             raise Closed("this lease was released")

@@ -70,7 +70,7 @@ def test_a_peer_that_stalls_is_not_asked_again_in_that_shape(load: Load, monkeyp
     def measure(ask: Any, seconds: float) -> dict[str, float]:
         nonlocal now
         asked.append((ask.peer, ask.producers))
-        now += 100 if ask.peer == "slow" else seconds
+        now += seconds if ask.peer == "quick" else 100
         return {"objects_per_s": 1.0}
 
     monkeypatch.setattr(run, "measure", measure)
@@ -86,6 +86,8 @@ def test_a_peer_that_stalls_is_not_asked_again_in_that_shape(load: Load, monkeyp
     assert "had 1" in outcomes[0]["slow"]["error"]
     assert outcomes[1]["slow"] == {"rounds": [], "error": "not asked, since it stalled in first"}
     assert "error" not in outcomes[2]["quick"]
+    for who in ([cases.ours()], [cases.limit("what we are held against", "shmlane")], [cases.ours()]):
+        assert run.run_case(alone, who, 0.5, 2, stalled)[who[0].name]["rounds"]
 
 
 def test_the_layout_of_the_board_is_the_same_in_both_languages(load: Load) -> None:

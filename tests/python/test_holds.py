@@ -305,6 +305,18 @@ def test_nothing_keeps_a_lease_alive_behind_its_user_s_back(name: str) -> None:
         assert gone() is None
 
 
+def test_only_a_consumer_makes_leases(name: str) -> None:
+    with Producer(name) as tx, Consumer(name) as rx:
+        tx.push(b"abc")
+        lease = rx.acquire()
+        for cls in (Lease, type(lease)):
+            with pytest.raises(TypeError):
+                cls()
+        assert lease is not None
+        assert bytes(lease.object) == b"abc"
+        lease.release()
+
+
 def test_a_lease_that_its_object_refers_to_is_collected(name: str, backend: ModuleType) -> None:
     with Producer(name) as tx, Consumer(name) as rx:
         tx.push([1, 2])
