@@ -33,8 +33,9 @@ setup_apt() {
   fi
   echo "Installing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null
+  local wait_for_lock=(-o DPkg::Lock::Timeout=600)  # of unattended upgrades, on a machine that has just started
+  "${as_root[@]}" apt-get "${wait_for_lock[@]}" update -qq
+  "${as_root[@]}" apt-get "${wait_for_lock[@]}" install -qq -y --no-install-recommends "${missing[@]}" </dev/null
 }
 
 setup_venv() {
